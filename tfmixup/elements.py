@@ -1,0 +1,185 @@
+"""What an element of a dataset is made of: features, targets, weights, the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+__all__ = [
+    "Parts",
+    "batch_size",
+    "check_batched",
+    "check_unbatched",
+    "head",
+    "join",
+    "leaves",
+    "map_nest",
+    "map_parts",
+    "read",
+    "split",
+    "static_but_batch",
+]
+
+
+class Parts(NamedTuple):
+    """An element taken apart; `features`, `targets`, `weights` may be nested."""
+
+    features: Any
+    targets: Any
+    weights: Any = None  # None where an element has no sample weights
+    extras: Any = None  # a dict element's other keys; None for tuple elements
+
+    def mixed(self) -> Parts:
+        """The parts that mixing is about, without the extras."""
+        return self._replace(extras=None)
+
+
+def split(
+    owner: str,
+    element: Any,
+    feature_keys: Sequence[str],
+    target_keys: Sequence[str],
+) -> Parts:
+    """Takes an element, or an element_spec, apart.
+
+    Args:
+      owner: named in errors.
+      element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it.
+      feature_keys: keys of a dict element that hold features.
+      target_keys: keys of a dict element that hold targets.
+
+    Returns:
+      Its `Parts`.
+
+    Raises:
+      TypeError: it is none of the three.
+      KeyError: a dict element has not all of the keys.
+    """
+    if isinstance(element, dict):
+        for name, keys in (("feature_keys", feature_keys), ("target_keys", target_keys)):
+            missing = [k for k in keys if k not in element]
+            if missing:
+                raise KeyError(
+                    f"{owner}: elements have no key {missing[0]!r}, which {name}="
+                    f"{tuple(keys)!r} asks for; they have {sorted(element)}. "
+                    f"Pass {name}=(...) with keys of these elements."
+                )
+        used = {*feature_keys, *target_keys}
+        return Parts(
+            features={k: element[k] for k in feature_keys},
+            targets={k: element[k] for k in target_keys},
+            extras={k: v for k, v in element.items() if k not in used},
+        )
+    if isinstance(element, tuple) and len(element) in (2, 3):
+        return Parts(*element)
+    came = type(element).__name__
+    if isinstance(element, tuple):
+        came += f" of {len(element)}"
+    raise TypeError(
+        f"{owner}: elements must be (x, y), (x, y, sample_weight) or a dict, got "
+        f"{came}: {element!r}. Map the dataset to (x, y) first; TFDS does so with "
+        "as_supervised=True."
+    )
+
+
+def join(parts: Parts) -> Any:
+    """Puts together what `split` took apart."""
+    if parts.extras is not None:
+        return {**parts.features, **parts.targets, **parts.extras}
+    if parts.weights is None:
+        return parts.features, parts.targets
+    return parts.features, parts.targets, parts.weights
+
+
+def read(parts: Parts) -> Parts:
+    """Makes tensors of the parts, so that NumPy batches can be mixed by hand."""
+
+    def tensor(value: Any) -> Any:
+        composite = (tf.RaggedTensor, tf.SparseTensor, tf.experimental.ExtensionType)
+        return value if isinstance(value, composite) else tf.convert_to_tensor(value)
+
+    return map_parts(tensor, parts)._replace(extras=parts.extras)
+
+
+def map_parts(fn: Callable[..., Any], *parts: Parts) -> Parts:
+    """Applies `fn` to every feature, target and weight; leaves out the extras."""
+    return Parts(*(map_nest(fn, *same) for same in zip(*(p[:3] for p in parts))))
+
+
+def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
+    """`tf.nest.map_structure`, but a missing part, None, stays None."""
+    return None if nests[0] is None else tf.nest.map_structure(fn, *nests)
+
+
+def head(parts: Parts, n: tf.Tensor) -> Parts:
+    """The first `n` examples of a batch; the extras are left out."""
+    return map_parts(lambda tensor: tensor[:n], parts)
+
+
+def leaves(parts: Parts) -> list[Any]:
+    """Every feature, target and weight tensor, or its spec."""
+    nests = [part for part in parts[:3] if part is not None]
+    return tf.nest.flatten(nests)
+
+
+def batch_size(parts: Parts) -> int | tf.Tensor:
+    """B: an integer where the shape tells, else a scalar int32 tensor."""
+    first = tf.nest.flatten(parts.features)[0]
+    return first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
+
+
+def static_but_batch(parts: Parts) -> bool:
+    """Whether every dimension but the first is known."""
+    return all(spec.shape[1:].is_fully_defined() for spec in leaves(parts))
+
+
+def _several(specs: list[Any]) -> str:
+    return ", ".join(f"{spec.dtype.name}{spec.shape}" for spec in specs)
+
+
+def check_batched(owner: str, parts: Parts) -> None:
+    """Refuses elements that have no common batch dimension.
+
+    Raises:
+      ValueError: a part is a scalar or of unknown rank, or leading sizes differ.
+    """
+    specs = [s for s in leaves(parts) if isinstance(s, (tf.TensorSpec, tf.Tensor))]
+    if any(spec.shape.rank is None for spec in specs):
+        raise ValueError(
+            f"{owner}: the number of dimensions must be known, got {_several(specs)}. "
+            "Map the dataset with tf.ensure_shape(x, [...])."
+        )
+    sizes = {spec.shape[0] for spec in specs if spec.shape.rank}
+    if any(spec.shape.rank == 0 for spec in specs) or len(sizes - {None}) > 1:
+        raise ValueError(
+            f"{owner}: elements must be batches, got parts without a common first "
+            f"dimension: {_several(specs)}. Call dataset.batch(batch_size) first, or "
+            "use tfmixup.two_streams, which batches by itself."
+        )
+
+
+def check_unbatched(owner: str, parts: Parts) -> None:
+    """Refuses elements that are batches already, where their spec tells.
+
+    Raises:
+      ValueError: every part starts with an unknown dimension, as `Dataset.batch`
+        makes it, or class labels are vectors.
+    """
+    specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
+    unknown_first = all(s.shape.rank and s.shape[0] is None for s in specs)
+    labels = [
+        spec
+        for spec in tf.nest.flatten(parts.targets)
+        if isinstance(spec, tf.TensorSpec)
+        and spec.dtype.is_integer
+        and spec.shape.rank == 1
+        and spec.shape != [1]
+    ]
+    if (len(specs) > 1 and unknown_first) or labels:
+        raise ValueError(
+            f"{owner}: elements must be single examples, but they look batched: "
+            f"{_several(specs)}. two_streams batches by itself: remove .batch(...), "
+            "call dataset.unbatch(), or use tfmixup.in_batch for batches."
+        )

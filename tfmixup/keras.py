@@ -1,0 +1,77 @@
+"""What a Keras model needs to be trained on mixed labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+__all__ = ["MixedAccuracy"]
+
+
+def label_mass_on_prediction(y_true: Any, y_pred: Any) -> Any:
+    """The label mass on the predicted class, `y_true[argmax(y_pred)]`.
+
+    Args:
+      y_true: (..., C) mixed or one-hot labels.
+      y_pred: (..., C) probabilities or logits.
+
+    Returns:
+      (...), values in [0, 1] for labels that sum to 1.
+
+    Raises:
+      ValueError: shapes differ, or there is only one class.
+    """
+    y_true = keras.ops.convert_to_tensor(y_true)
+    y_pred = keras.ops.convert_to_tensor(y_pred)
+    classes = y_pred.shape[-1] if len(y_pred.shape) else None
+    if len(y_true.shape) != len(y_pred.shape) or y_true.shape[-1] != classes:
+        raise ValueError(
+            "tfmixup.keras.MixedAccuracy: labels and predictions must have one shape "
+            f"(..., classes), got {tuple(y_true.shape)} and {tuple(y_pred.shape)}. "
+            "One-hot encode integer labels: MixUp(num_classes=...) does so, with "
+            "alpha=0 for validation data too."
+        )
+    if classes == 1:
+        raise ValueError(
+            "tfmixup.keras.MixedAccuracy: predictions have one output, so there is no "
+            "predicted class to look up. Use two outputs with softmax, or "
+            "keras.metrics.BinaryAccuracy."
+        )
+    predicted = keras.ops.argmax(y_pred, axis=-1)
+    mass = keras.ops.take_along_axis(
+        keras.ops.cast(y_true, "float32"), predicted[..., None], axis=-1
+    )
+    return keras.ops.squeeze(mass, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="tfmixup")
+class MixedAccuracy(keras.metrics.MeanMetricWrapper):
+    """Accuracy for mixed labels: the mean label mass on the predicted class.
+
+    `mean_n y_n[argmax_c p_n,c]`. On one-hot labels that is plain accuracy, so training
+    and validation curves are comparable. `CategoricalAccuracy` compares with the larger
+    share of a mixed label only, and misleads: a model that predicts the other example of
+    a 51:49 pair counts as wrong.
+
+    Note that a perfect model cannot reach 1 on mixed data: where it predicts the larger
+    share, it gets max(λ, 1 − λ).
+
+    Args:
+      name: of the metric, as Keras shows it.
+      dtype: of the result.
+
+    Example:
+      >>> metric = MixedAccuracy()
+      >>> metric.update_state([[0.7, 0.3], [0.0, 1.0]], [[0.9, 0.1], [0.8, 0.2]])
+      >>> round(float(metric.result()), 3)
+      0.35
+    """
+
+    def __init__(self, name: str = "mixed_accuracy", dtype: Any = None) -> None:
+        super().__init__(label_mass_on_prediction, name=name, dtype=dtype)
+        self._direction = "up"
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments to make it again."""
+        return {"name": self.name, "dtype": self.dtype}

@@ -1,0 +1,95 @@
+"""Mixing within a batch: every example with another one of the same batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfmixup import checks, elements, seeding
+from tfmixup.mixers.base import Mixer
+from tfmixup.pairing import parameters, resume
+from tfmixup.pairing.two_streams import check_mixer
+
+__all__ = ["in_batch"]
+
+_OWNER = "tfmixup.in_batch"
+
+
+def in_batch(
+    mixer: Mixer, *, seed: int | None = None
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    r"""Mixes every example of a batch with another example of the same batch.
+
+    .. math:: (x, y)_i \leftarrow \mathrm{mix}\big((x, y)_i, (x, y)_{π(i)}; λ_i\big)
+
+    where π(i) ≠ i is any other example of the batch with equal chance, and everybody is
+    a partner once. The dataset is read only once; the paper found this to work as well
+    as two streams. Shuffle before batching: partners are only as random as batches.
+
+    Args:
+      mixer: how two batches become one, such as `tfmixup.MixUp`.
+      seed: the same integer and the same batches give the same stream, epoch after
+        epoch (each of which differs from the last), for any number of parallel calls.
+        None gives another stream in every run. As everywhere in tf.data, a seed set by
+        `tf.random.set_seed` takes part too.
+
+    Returns:
+      A function for `Dataset.apply`, from batched elements `(x, y)`,
+      `(x, y, sample_weight)` or dicts to mixed batches of the same structure, shapes
+      and cardinality. A batch of one cannot be mixed and is only cast and encoded.
+
+    Raises:
+      TypeError, ValueError, KeyError: at once or when applied, if an argument or the
+        dataset's element_spec is one that cannot be mixed.
+      tf.errors.InvalidArgumentError: while iterating, at a class label outside
+        [0, num_classes).
+
+    Example:
+      >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([64, 8]), tf.zeros([64, 1])))
+      >>> batches = ds.shuffle(64).batch(16, drop_remainder=True)
+      >>> mixed = batches.apply(in_batch(tfmixup.MixUp(0.2), seed=1))
+      >>> mixed.element_spec[0].shape, len(mixed)
+      (TensorShape([16, 8]), 4)
+
+    References:
+      Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
+    """
+    check_mixer(_OWNER, mixer)
+    checks.seed(_OWNER, seed)
+
+    def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        spec = mixer.split(dataset.element_spec, _OWNER)
+        mixer.check_spec(spec, _OWNER)
+        if int(dataset.cardinality()) == 0:
+            raise ValueError(
+                f"{_OWNER}: the dataset is empty. Check the split, filter or path it is "
+                "made from, and batch(..., drop_remainder=True) of too few examples."
+            )
+        stage_seed = seeding.stream_seed(seed, "in_batch")
+        size = _static_batch_size(spec)
+        if size is None:
+            seeds = draws = seeding.batch_seeds(stage_seed)
+        else:
+            draws, seeds = parameters.stream(mixer, size, stage_seed, in_batch=True)
+
+        def mix(element: Any, drawn: Any) -> Any:
+            if size is None:
+                args = element if isinstance(element, tuple) else (element,)
+                return mixer(*args, seed=drawn)
+            return mixer.apply_in_batch(element, drawn.partner, drawn.params)
+
+        mixed = tf.data.Dataset.zip((dataset, draws)).map(
+            tf.autograph.experimental.do_not_convert(mix),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return resume.keep_epochs(mixed, [seeds])
+
+    return apply
+
+
+def _static_batch_size(spec: elements.Parts) -> int | None:
+    sizes = {leaf.shape[0] for leaf in elements.leaves(spec)} - {None}
+    return sizes.pop() if sizes else None

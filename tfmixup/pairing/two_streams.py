@@ -1,0 +1,208 @@
+"""Mixing across the dataset: two shuffled streams, zipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfmixup import checks, elements, seeding
+from tfmixup.mixers.base import Mixer
+from tfmixup.pairing import parameters, resume
+
+__all__ = ["two_streams"]
+
+_OWNER = "tfmixup.two_streams"
+
+
+def two_streams(
+    mixer: Mixer,
+    batch_size: int,
+    *,
+    partner: tf.data.Dataset | None = None,
+    shuffle_buffer_size: int = 10_000,
+    drop_remainder: bool = True,
+    keep_originals: bool = False,
+    seed: int | None = None,
+) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    r"""Mixes batches of a shuffled dataset with batches of it shuffled again.
+
+    .. math:: (x, y)_k = \mathrm{mix}\big((x, y)_{π(k)}, (x, y)_{π'(k)}; λ_k\big)
+
+    for two independent shuffles π and π′ of the dataset: partners come from the whole
+    dataset, not from the same batch. The dataset is read twice; where reading it is
+    expensive (decoding JPEGs), `cache()` it or use `in_batch`.
+
+    Args:
+      mixer: how two batches become one, such as `tfmixup.MixUp`.
+      batch_size: B, examples in a batch.
+      partner: another dataset of the same structure, dtypes and shapes to take the
+        second stream from, repeated as needed; None for the dataset itself.
+      shuffle_buffer_size: examples in each of the two shuffle buffers. At least the
+        number of examples gives a full shuffle. The buffers are saved in an iterator's
+        checkpoint.
+      drop_remainder: drop a last batch of fewer than B examples, so that every shape is
+        static; TPUs need that.
+      keep_originals: emit every batch of the first stream too, cast and encoded but
+        not mixed, before its mixed batch: twice the length.
+      seed: the same integer and the same data give the same stream, epoch after epoch
+        (each of which differs from the last), for any number of parallel calls. None
+        gives another stream in every run. As everywhere in tf.data, a seed set by
+        `tf.random.set_seed` takes part too.
+
+    Returns:
+      A function for `Dataset.apply`, from unbatched elements `(x, y)`,
+      `(x, y, sample_weight)` or dicts to mixed batches of the same structure, with
+      every static shape they can have and the cardinality of the dataset in batches.
+
+    Raises:
+      TypeError, ValueError, KeyError: at once or when applied, if an argument or the
+        dataset's element_spec is one that cannot be mixed.
+      tf.errors.InvalidArgumentError: while iterating, at a class label outside
+        [0, num_classes).
+
+    Example:
+      >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([64, 8]), tf.zeros([64, 1])))
+      >>> mixed = ds.apply(two_streams(tfmixup.MixUp(0.2), batch_size=16, seed=1))
+      >>> mixed.element_spec[0].shape, len(mixed)
+      (TensorShape([16, 8]), 4)
+
+    References:
+      Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
+    """
+    _check_arguments(mixer, partner, drop_remainder, keep_originals)
+    checks.positive_integer(_OWNER, "batch_size", batch_size)
+    checks.positive_integer(_OWNER, "shuffle_buffer_size", shuffle_buffer_size)
+    checks.seed(_OWNER, seed)
+
+    def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        _check_dataset(mixer, dataset, partner, batch_size, drop_remainder)
+        first = _shuffle(dataset, shuffle_buffer_size, seed, "first stream")
+        second = _shuffle(
+            dataset if partner is None else partner,
+            shuffle_buffer_size,
+            seed,
+            "second stream",
+        )
+        draws, seeds = parameters.stream(
+            mixer, batch_size, seeding.stream_seed(seed, "parameters")
+        )
+        ones = first.batch(batch_size, drop_remainder=drop_remainder)
+        mixer.check_spec(mixer.split(ones.element_spec, _OWNER), _OWNER)
+        # A dataset of known length yields as many examples again; of another one it is
+        # not certain (a random filter), and a partner may be shorter.
+        repeated = partner is not None or _unknown_length(dataset)
+        if repeated:
+            second = second.repeat()
+        others = second.batch(
+            batch_size, drop_remainder=drop_remainder or repeated
+        )
+
+        def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
+            params = drawn.params
+            if not drop_remainder:
+                one, other, params = _to_same_length(mixer, one, other, params)
+            return mixer.apply(one, other, params, keep_first=keep_originals)
+
+        mixed = tf.data.Dataset.zip((ones, others, draws)).map(
+            _plain_call(mix), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        mixed = resume.keep_epochs(mixed, [first, second, seeds])
+        return _interleave(mixed) if keep_originals else mixed
+
+    return apply
+
+
+def _shuffle(
+    dataset: tf.data.Dataset, buffer_size: int, seed: int | None, stream: str
+) -> tf.data.Dataset:
+    # Empty places of a buffer make checkpoints large and slow.
+    length = int(dataset.cardinality())
+    if length > 0:
+        buffer_size = min(buffer_size, length)
+    return dataset.shuffle(buffer_size, seed=seeding.stream_seed(seed, stream))
+
+
+def _plain_call(fn: Callable[..., Any]) -> Callable[..., Any]:
+    # AutoGraph would wrap errors in "in user code".
+    return tf.autograph.experimental.do_not_convert(fn)
+
+
+def _to_same_length(
+    mixer: Mixer, one: Any, other: Any, params: Any
+) -> tuple[Any, Any, Any]:
+    parts = mixer.split(one, _OWNER)
+    n = elements.batch_size(parts)
+    shorter = elements.head(mixer.split(other, _OWNER), n)
+    # A partner's extra keys are not used.
+    shorter = shorter._replace(extras=parts.extras)
+    return one, elements.join(shorter), tf.nest.map_structure(lambda p: p[:n], params)
+
+
+def _interleave(pairs: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns (original, mixed) into original, mixed, twice the length."""
+
+    def both(original: Any, mixed: Any) -> tf.data.Dataset:
+        one = tf.data.Dataset.from_tensors(original)
+        return one.concatenate(tf.data.Dataset.from_tensors(mixed))
+
+    length = int(pairs.cardinality())
+    return resume.with_cardinality(
+        pairs.flat_map(both), length if length < 0 else 2 * length
+    )
+
+
+def _unknown_length(dataset: tf.data.Dataset) -> bool:
+    return int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+
+
+def _check_arguments(
+    mixer: Any, partner: Any, drop_remainder: Any, keep_originals: Any
+) -> None:
+    check_mixer(_OWNER, mixer)
+    checks.boolean(_OWNER, "drop_remainder", drop_remainder)
+    checks.boolean(_OWNER, "keep_originals", keep_originals)
+    if partner is not None and not isinstance(partner, tf.data.Dataset):
+        raise TypeError(
+            f"{_OWNER}: partner must be a tf.data.Dataset, got "
+            f"{type(partner).__name__}. It is the dataset that the second stream is "
+            "taken from; leave it out to mix a dataset with itself."
+        )
+
+
+def check_mixer(owner: str, mixer: Any) -> None:
+    """Refuses what is not a mixer."""
+    if not isinstance(mixer, Mixer):
+        raise TypeError(
+            f"{owner}: mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
+            f"{mixer!r}."
+        )
+
+
+def _check_dataset(
+    mixer: Mixer,
+    dataset: tf.data.Dataset,
+    partner: tf.data.Dataset | None,
+    batch_size: int,
+    drop_remainder: bool,
+) -> None:
+    elements.check_unbatched(_OWNER, mixer.split(dataset.element_spec, _OWNER))
+    if partner is not None:
+        checks.same_spec(
+            _OWNER, "partner", dataset.element_spec, partner.element_spec
+        )
+        if int(partner.cardinality()) == 0:
+            raise ValueError(f"{_OWNER}: partner is empty: it has no example to give.")
+    length = int(dataset.cardinality())
+    if length == 0:
+        raise ValueError(
+            f"{_OWNER}: the dataset is empty. Check the split, filter or path it is "
+            "made from."
+        )
+    if drop_remainder and 0 < length < batch_size:
+        raise ValueError(
+            f"{_OWNER}: the dataset has {length} examples, fewer than batch_size="
+            f"{batch_size}, and drop_remainder=True would leave no batch. Use a smaller "
+            "batch_size or drop_remainder=False."
+        )
