@@ -229,7 +229,7 @@ def test_each_stream_is_augmented_by_itself(train_cnn):
     # wherever the two were augmented differently, and else one.
     mixer = tfmixup.MixUp(1.0, lam_range=(0.45, 0.55), num_classes=10)
     mixed = pipeline(train_cnn, mixer, count=1, batch_size=1)
-    images = np.concatenate([x for _ in range(40) for x, _ in mixed])
+    images = np.concatenate([x for _ in range(16) for x, _ in mixed])
     assert np.mean(bright_runs(images, 60).max(axis=1) == 2) > 0.3
     mixed = pipeline(train_cnn, mixer, "--no-augment", count=1, batch_size=1)
     np.testing.assert_allclose(next(iter(mixed))[0], bars(1), atol=0.001)

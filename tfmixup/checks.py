@@ -146,8 +146,8 @@ def feature(owner: str, spec: Any, dtype: tf.DType) -> None:
     if dtype == tf.uint8 and came != tf.uint8:
         raise TypeError(
             f"{owner}: dtype='uint8' keeps bytes as bytes and takes uint8 features, "
-            f"got {came.name} of shape {spec.shape}. Use dtype='float32', or mix before "
-            "the features are rescaled."
+            f"got {came.name} of shape {spec.shape}. Use dtype='float32', or mix "
+            "before the features are rescaled."
         )
 
 

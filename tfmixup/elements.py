@@ -58,7 +58,10 @@ def split(
       KeyError: a dict element has not all of the keys.
     """
     if isinstance(element, dict):
-        for name, keys in (("feature_keys", feature_keys), ("target_keys", target_keys)):
+        for name, keys in (
+            ("feature_keys", feature_keys),
+            ("target_keys", target_keys),
+        ):
             missing = [k for k in keys if k not in element]
             if missing:
                 raise KeyError(

@@ -51,8 +51,8 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
 
     `mean_n y_n[argmax_c p_n,c]`. On one-hot labels that is plain accuracy, so training
     and validation curves are comparable. `CategoricalAccuracy` compares with the larger
-    share of a mixed label only, and misleads: a model that predicts the other example of
-    a 51:49 pair counts as wrong.
+    share of a mixed label only, and misleads: a model that predicts the other example
+    of a 51:49 pair counts as wrong.
 
     Note that a perfect model cannot reach 1 on mixed data: where it predicts the larger
     share, it gets max(λ, 1 − λ).

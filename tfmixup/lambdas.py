@@ -26,7 +26,7 @@ def sample(
     seed: tf.Tensor,
     *,
     alpha: float = 0.2,
-    distribution: tfd.Distribution | None = None,
+    distribution: tfp.distributions.Distribution | None = None,
     lam_range: tuple[float, float] | None = None,
 ) -> tf.Tensor:
     """Draws λ ~ Beta(alpha, alpha), or from another distribution on [0, 1].
@@ -51,14 +51,12 @@ def sample(
     if distribution is None and alpha == 0:
         return tf.ones(shape, tf.float32)
     if lam_range is None:
-        # TFP samples the two gammas in log space: no 0/0 for tiny alpha.
-        base = tfd.Beta(alpha, alpha) if distribution is None else distribution
+        base = _beta(alpha, np.float32) if distribution is None else distribution
         return tf.cast(base.sample(shape, seed=seed), tf.float32)
     low, high = lam_range
     if distribution is None:
         # In float64, since for tiny alpha the range holds little of the CDF.
-        alpha64 = np.float64(alpha)
-        distribution = tfd.Beta(alpha64, alpha64)
+        distribution = _beta(alpha, np.float64)
     if _has_quantile(distribution):
         draws = _inverse_cdf(distribution, low, high, shape, seed)
     else:
@@ -103,13 +101,13 @@ def check(
     return low, high
 
 
-def key(distribution: tfd.Distribution | None) -> Any:
+def key(distribution: tfp.distributions.Distribution | None) -> Any:
     """A hashable value, equal for equally made distributions (theirs compare by id)."""
     if distribution is None:
         return None
 
     def freeze(value: Any) -> Any:
-        if isinstance(value, tfd.Distribution):
+        if isinstance(value, tfp.distributions.Distribution):
             return key(value)
         if isinstance(value, (str, bool, int, float, type(None))):
             return value
@@ -124,11 +122,20 @@ def key(distribution: tfd.Distribution | None) -> Any:
         return array.dtype.name, array.shape, array.tobytes()
 
     parameters = {k: v for k, v in distribution.parameters.items() if k != "name"}
-    return type(distribution).__qualname__, freeze(parameters)
+    dtype = str(distribution.dtype)  # np.float64(0.4) == 0.4, but their draws differ
+    return type(distribution).__qualname__, dtype, freeze(parameters)
+
+
+def _beta(alpha: float, dtype: type[np.floating]) -> tfp.distributions.Distribution:
+    if alpha == 1:
+        # The same distribution, with a graph of a few nodes instead of hundreds.
+        return tfd.Uniform(dtype(0), dtype(1))
+    # TFP samples its two gammas in log space: no 0/0 for tiny alpha.
+    return tfd.Beta(dtype(alpha), dtype(alpha))
 
 
 def _inverse_cdf(
-    distribution: tfd.Distribution,
+    distribution: tfp.distributions.Distribution,
     low: float,
     high: float,
     shape: Sequence[int | tf.Tensor],
@@ -142,7 +149,7 @@ def _inverse_cdf(
 
 
 def _rejection(
-    distribution: tfd.Distribution,
+    distribution: tfp.distributions.Distribution,
     low: float,
     high: float,
     shape: Sequence[int | tf.Tensor],
@@ -163,7 +170,7 @@ def _rejection(
     )[0]
 
 
-def _has_quantile(distribution: tfd.Distribution) -> bool:
+def _has_quantile(distribution: tfp.distributions.Distribution) -> bool:
     if not distribution.dtype.is_floating:
         return False
     try:
@@ -175,11 +182,14 @@ def _has_quantile(distribution: tfd.Distribution) -> bool:
 
 
 def _mass(
-    alpha: float, distribution: tfd.Distribution | None, low: float, high: float
+    alpha: float,
+    distribution: tfp.distributions.Distribution | None,
+    low: float,
+    high: float,
 ) -> tuple[float, bool]:
     """The probability of [low, high], and whether it is exact."""
     if distribution is None:
-        distribution = tfd.Beta(np.float64(alpha), np.float64(alpha))
+        distribution = _beta(alpha, np.float64)
     if _has_quantile(distribution):
         ends = tf.constant([low, high], distribution.dtype)
         cdf = np.asarray(distribution.cdf(ends))
@@ -188,14 +198,14 @@ def _mass(
     return float(np.mean((draws >= low) & (draws <= high))), False
 
 
-def _check_draws(distribution: tfd.Distribution) -> np.ndarray:
+def _check_draws(distribution: tfp.distributions.Distribution) -> np.ndarray:
     with tf.init_scope():
         draws = distribution.sample(_CHECK_SAMPLES, seed=tf.constant([0, 1]))
         return np.asarray(tf.cast(draws, tf.float32))
 
 
 def _check_distribution(owner: str, distribution: Any) -> None:
-    if not isinstance(distribution, tfd.Distribution):
+    if not isinstance(distribution, tfp.distributions.Distribution):
         raise TypeError(
             f"{owner}: distribution must be a tfp.distributions.Distribution, got "
             f"{type(distribution).__name__}. For example: "
@@ -218,7 +228,7 @@ def _check_distribution(owner: str, distribution: Any) -> None:
         )
 
 
-def _support(distribution: tfd.Distribution) -> tuple[float, float]:
+def _support(distribution: tfp.distributions.Distribution) -> tuple[float, float]:
     """Bounds of the support, as far as draws and TFP's support bijector tell."""
     values = _check_draws(distribution).astype(np.float64)
     try:

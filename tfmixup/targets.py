@@ -53,9 +53,9 @@ def _check_one(owner: str, spec: Any, num_classes: int | None) -> None:
         )
     if not (spec.shape.rank == 1 or (spec.shape.rank == 2 and spec.shape[1] == 1)):
         raise ValueError(
-            f"{owner}: integer class labels must have shape (batch,) or (batch, 1), got "
-            f"{spec.dtype.name}{spec.shape}. Cast targets that are one-hot or multi-hot "
-            "already to float32."
+            f"{owner}: integer class labels must have shape (batch,) or (batch, 1), "
+            f"got {spec.dtype.name}{spec.shape}. Cast targets that are one-hot or "
+            "multi-hot already to float32."
         )
 
 
@@ -74,9 +74,9 @@ def check_values(owner: str, targets: Any, num_classes: int | None) -> tf.Operat
         wide = tf.cast(target, tf.int64)
         fine = tf.reduce_all((wide >= 0) & (wide < num_classes))
         message = (
-            f"{owner}: integer labels must be in [0, {num_classes}), but this batch has "
-            "others. Set num_classes to the highest label + 1, and map labels that "
-            "start at 1 or mark missing ones with -1. Labels:"
+            f"{owner}: integer labels must be in [0, {num_classes}), but this batch "
+            "has others. Set num_classes to the highest label + 1; shift labels that "
+            "start at 1, and filter out those marked missing with -1. Labels:"
         )
         asserts.append(tf.debugging.Assert(fine, [message, target], summarize=1024))
     return tf.group(*asserts)

@@ -47,7 +47,7 @@ _SPLIT_SEED = 0
 _SOURCE_MAX = 16  # load_digits counts the set pixels of 4x4 blocks: 0..16.
 
 
-class BundledDigits(
+class BundledDigits(  # type: ignore[call-arg]
     tfds.core.GeneratorBasedBuilder,
     # `python -m` runs this module a second time, after the package imported it, and
     # TFDS refuses a second builder of one name.

@@ -54,9 +54,10 @@ class Mixer(abc.ABC):
         checks.fraction(owner, "label_smoothing", self.label_smoothing, below_one=True)
         if self.label_smoothing and self.num_classes is None:
             raise ValueError(
-                f"{owner}: label_smoothing={self.label_smoothing} is for integer labels "
-                "and needs num_classes. For labels that are one-hot already, smooth in "
-                "the loss: keras.losses.CategoricalCrossentropy(label_smoothing=...)."
+                f"{owner}: label_smoothing={self.label_smoothing} is for integer "
+                "labels and needs num_classes. For labels that are one-hot already, "
+                "smooth in the loss: "
+                "keras.losses.CategoricalCrossentropy(label_smoothing=...)."
             )
         for name in ("feature_keys", "target_keys"):
             keys = checks.keys(owner, name, getattr(self, name))
@@ -183,7 +184,7 @@ class Mixer(abc.ABC):
                 "pair", one.mixed(), other.mixed(), params, keep_first
             )
         mixed = elements.join(mixed._replace(extras=one.extras))
-        if not keep_first:
+        if original is None:
             return mixed
         return elements.join(original._replace(extras=one.extras)), mixed
 

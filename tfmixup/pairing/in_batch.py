@@ -47,7 +47,8 @@ def in_batch(
         [0, num_classes).
 
     Example:
-      >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([64, 8]), tf.zeros([64, 1])))
+      >>> x, y = tf.zeros([64, 8]), tf.zeros([64, 1])
+      >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> batches = ds.shuffle(64).batch(16, drop_remainder=True)
       >>> mixed = batches.apply(in_batch(tfmixup.MixUp(0.2), seed=1))
       >>> mixed.element_spec[0].shape, len(mixed)
@@ -64,8 +65,8 @@ def in_batch(
         mixer.check_spec(spec, _OWNER)
         if int(dataset.cardinality()) == 0:
             raise ValueError(
-                f"{_OWNER}: the dataset is empty. Check the split, filter or path it is "
-                "made from, and batch(..., drop_remainder=True) of too few examples."
+                f"{_OWNER}: the dataset is empty. Check the split, filter or path it "
+                "is made from, and batch(..., drop_remainder=True) of too few examples."
             )
         stage_seed = seeding.stream_seed(seed, "in_batch")
         size = _static_batch_size(spec)
@@ -85,7 +86,8 @@ def in_batch(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return resume.keep_epochs(mixed, [seeds])
+        # The dataset too: the shuffle before the batches counts its epochs as well.
+        return resume.keep_epochs(mixed, [dataset, seeds])
 
     return apply
 

@@ -63,7 +63,8 @@ def two_streams(
         [0, num_classes).
 
     Example:
-      >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([64, 8]), tf.zeros([64, 1])))
+      >>> x, y = tf.zeros([64, 8]), tf.zeros([64, 1])
+      >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> mixed = ds.apply(two_streams(tfmixup.MixUp(0.2), batch_size=16, seed=1))
       >>> mixed.element_spec[0].shape, len(mixed)
       (TensorShape([16, 8]), 4)
@@ -95,9 +96,7 @@ def two_streams(
         repeated = partner is not None or _unknown_length(dataset)
         if repeated:
             second = second.repeat()
-        others = second.batch(
-            batch_size, drop_remainder=drop_remainder or repeated
-        )
+        others = second.batch(batch_size, drop_remainder=drop_remainder or repeated)
 
         def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
             params = drawn.params
@@ -189,9 +188,7 @@ def _check_dataset(
 ) -> None:
     elements.check_unbatched(_OWNER, mixer.split(dataset.element_spec, _OWNER))
     if partner is not None:
-        checks.same_spec(
-            _OWNER, "partner", dataset.element_spec, partner.element_spec
-        )
+        checks.same_spec(_OWNER, "partner", dataset.element_spec, partner.element_spec)
         if int(partner.cardinality()) == 0:
             raise ValueError(f"{_OWNER}: partner is empty: it has no example to give.")
     length = int(dataset.cardinality())
@@ -203,6 +200,6 @@ def _check_dataset(
     if drop_remainder and 0 < length < batch_size:
         raise ValueError(
             f"{_OWNER}: the dataset has {length} examples, fewer than batch_size="
-            f"{batch_size}, and drop_remainder=True would leave no batch. Use a smaller "
-            "batch_size or drop_remainder=False."
+            f"{batch_size}, and drop_remainder=True would leave no batch. Use a "
+            "smaller batch_size or drop_remainder=False."
         )

@@ -1,0 +1,479 @@
+"""What six peers were measured to do, one test for every row that a mixup can have.
+
+The rows are those of the comparison table (keras.layers, keras-cv, Model Garden, the
+recipe of Keras's example, timm, the paper's code). Left out are the rows that are not
+about mixup: "label weight = pixels kept" (CutMix alone cuts pixels), masks and bounding
+boxes (tfmixup mixes neither: refused or passed through as extra keys), and the
+tf.data service, which needs a dispatcher and workers and is no matter of one process.
+
+Most tests feed unit vectors: example k is the k-th unit vector. A mixed row then has λ
+at the first example's place and 1 − λ at the partner's, so that both can be read off,
+and `row @ anything` is what mixing must have made of `anything`.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+import tfmixup
+
+ROUTES = ("map", "in_batch", "two_streams")
+SEEDED = ("in_batch", "two_streams")
+
+
+def unit_vectors(n, labels=None, **extras):
+    """Dict elements: the k-th has the k-th unit vector, its label and its id k."""
+    labels = np.arange(n) if labels is None else labels
+    columns = {"image": np.eye(n, dtype=np.float32), "label": labels}
+    return tf.data.Dataset.from_tensor_slices({**columns, "id": np.arange(n), **extras})
+
+
+def mix(route, dataset, mixer, batch_size, seed=None, drop_remainder=True):
+    """Unbatched examples to mixed batches, by one of the three routes."""
+    if route == "two_streams":
+        return dataset.apply(
+            tfmixup.two_streams(
+                mixer, batch_size, drop_remainder=drop_remainder, seed=seed
+            )
+        )
+    batches = dataset.batch(batch_size, drop_remainder=drop_remainder)
+    if route == "in_batch":
+        return batches.apply(tfmixup.in_batch(mixer, seed=seed))
+    return batches.map(mixer, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def collect(dataset):
+    """The batches of a dataset of dicts, one behind the other, and where each ends."""
+    batches = list(dataset.as_numpy_iterator())
+    return {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+
+
+def read_off(mixed):
+    """(λ, partner) of every mixed unit vector; an unmixed one is its own partner."""
+    rows, first = mixed["image"].copy(), mixed["id"]
+    every = np.arange(len(rows))
+    lam = rows[every, first]
+    rows[every, first] = 0
+    return lam, np.where(rows.any(axis=1), rows.argmax(axis=1), first)
+
+
+def one_hot(classes, n):
+    return np.eye(n, dtype=np.float32)[np.ravel(classes)]
+
+
+@pytest.fixture
+def global_seed():
+    tf.random.set_seed(1234)
+    yield
+    tf.random.set_seed(None)
+
+
+def lambdas_of(route, mixer, batch_size, n_batches, seed):
+    """(n_batches, batch_size) λ; in two_streams the first is 1 and the partner 0."""
+    if route == "two_streams":
+        ones, zeros = (
+            tf.data.Dataset.from_tensors((tf.fill([1], v), tf.zeros([1]))).repeat()
+            for v in (1.0, 0.0)
+        )
+        mixed = ones.apply(
+            tfmixup.two_streams(
+                mixer, batch_size, partner=zeros, shuffle_buffer_size=1, seed=seed
+            )
+        )
+        lam = [x[:, 0] for x, _ in mixed.take(n_batches).as_numpy_iterator()]
+        return np.stack(lam)
+    dataset = unit_vectors(batch_size, np.zeros(batch_size, np.float32))
+    mixed = mix(route, dataset.repeat(n_batches), mixer, batch_size, seed)
+    return read_off(collect(mixed))[0].reshape(n_batches, batch_size)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
+def test_row_lambda_follows_beta(route, alpha):
+    lam = lambdas_of(route, tfmixup.MixUp(alpha), 256, 80, seed=11).ravel()
+    grid = np.linspace(0.001, 0.999, 999)
+    measured = np.searchsorted(np.sort(lam), grid, side="right") / lam.size
+    # Dvoretzky–Kiefer–Wolfowitz: false alarms at most 1e-9 for each of the nine; only
+    # map's seed cannot be fixed.
+    bound = np.sqrt(np.log(2 / 1e-9) / (2 * lam.size))
+    assert np.abs(measured - stats.beta(alpha, alpha).cdf(grid)).max() < bound
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("alpha", [0.01, 0.001])
+def test_row_tiny_alpha_has_no_pile_at_half(route, alpha):
+    lam = lambdas_of(route, tfmixup.MixUp(alpha), 256, 16, seed=12).ravel()
+    assert np.isfinite(lam).all()
+    # A float32 draw is exactly ½ with probability ~2α·2⁻²⁴: false alarms below 1e-5.
+    assert not np.any(lam == 0.5)
+    # Binomial tails of 1e-9 each: as much between the ends as Beta has there, and the
+    # ends balanced.
+    inside = np.sum((lam > 0.1) & (lam < 0.9))
+    beta = stats.beta(alpha, alpha)
+    middle = beta.cdf(0.9) - beta.cdf(0.1)
+    low, high = stats.binom.ppf([1e-9, 1 - 1e-9], lam.size, middle)
+    assert low <= inside <= high
+    low, high = stats.binom.ppf([1e-9, 1 - 1e-9], lam.size, 0.5)
+    assert low <= np.sum(lam < 0.5) <= high
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_alpha_zero_means_no_mixing(route):
+    images = np.random.default_rng(0).integers(0, 256, (12, 3, 3, 1), np.uint8)
+    classes = np.arange(12) % 5
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {"image": images, "label": classes, "id": np.arange(12)}
+    )
+    got = collect(mix(route, dataset, tfmixup.MixUp(0, num_classes=5), 4))
+    assert sorted(got["id"]) == list(range(12))
+    np.testing.assert_array_equal(got["image"], images[got["id"]].astype(np.float32))
+    np.testing.assert_array_equal(got["label"], one_hot(classes, 5)[got["id"]])
+
+
+def test_row_negative_alpha_is_an_error():
+    with pytest.raises(ValueError, match=r"alpha must be finite and not negative.* -1"):
+        tfmixup.MixUp(-1)
+
+
+def test_row_partner_in_two_streams_is_anyone_of_the_dataset():
+    n, epochs = 8, 400
+    dataset = unit_vectors(n)
+    mixed = mix("two_streams", dataset, tfmixup.MixUp(1.0, num_classes=n), n, seed=13)
+    got = collect(mixed.repeat(epochs))
+    # Example k and its partner, with oneself among them: λ + (1 − λ) may round.
+    first = got["id"].reshape(epochs, n)
+    partner = read_off(got)[1].reshape(epochs, n)
+    # Both streams yield every example once in an epoch...
+    for stream in (first, partner):
+        assert np.all(np.sort(stream, axis=1) == np.arange(n))
+    # ...in independent orders: a sum of uniform permutation matrices, whose entries
+    # have covariance epochs / (n − 1) · (I − 1/n) ⊗ (I − 1/n). False alarms: 1e-6.
+    counts = np.zeros((n, n))
+    np.add.at(counts, (first, partner), 1)
+    statistic = np.sum((counts - epochs / n) ** 2) * (n - 1) / epochs
+    low, high = stats.chi2((n - 1) ** 2).ppf([5e-7, 1 - 5e-7])
+    assert low < statistic < high
+
+
+@pytest.mark.parametrize("route", ["map", "in_batch"])
+def test_row_partner_in_a_batch_is_everyone_else_equally_often(route):
+    n, batches = 7, 1500
+    dataset = unit_vectors(n).repeat(batches)
+    mixed = mix(route, dataset, tfmixup.MixUp(1.0, num_classes=n), n, seed=14)
+    partner = read_off(collect(mixed))[1].reshape(batches, n)
+    assert not np.any(partner == np.arange(n))
+    for k in range(n):
+        counts = np.delete(np.bincount(partner[:, k], minlength=n), k)
+        # Multinomial. False alarms: 1e-6 for each of the seven examples, 7e-6
+        # together; map's seed cannot be fixed.
+        assert stats.chisquare(counts).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_lambda_per_example_or_per_batch(route):
+    def distinct(per):
+        lam = lambdas_of(route, tfmixup.MixUp(1.0, per=per), 32, 50, seed=15)
+        # Read off as it is for every example: float32 arithmetic with 0 and 1 is exact.
+        return [len(set(row)) for row in lam], len(set(lam[:, 0]))
+
+    within, across = distinct("batch")
+    assert within == [1] * 50
+    # Two of 50 uniform draws are one float32 with probability below 50² / 2²⁴ = 2e-4,
+    # more than one such pair below 3e-8.
+    assert across >= 49
+    within, across = distinct("example")
+    # Likewise for 50 · 32²/2 pairs: two coincidences in one batch below 1e-7.
+    assert min(within) >= 31
+    assert across >= 49
+
+
+def mixed_reference(values, mixed):
+    """λ·values[i] + (1 − λ)·values[j] in float64, λ and j from the mixed labels."""
+    return np.einsum("bk,k...->b...", mixed["label"], values.astype(np.float64))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_row_uint8_images(route, dtype):
+    images = np.random.default_rng(1).integers(0, 256, (12, 5, 4, 3), np.uint8)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {"image": images, "label": np.arange(12)}
+    )
+    mixer = tfmixup.MixUp(1.0, num_classes=12, dtype=dtype)
+    mixed = mix(route, dataset, mixer, 6, seed=16)
+    assert mixed.element_spec["image"].dtype == dtype
+    got = collect(mixed)
+    assert got["image"].dtype == dtype
+    # Some are mixed indeed: chance of λ = 1 or of partner = self for all 12 is below
+    # 1e-12.
+    assert (got["label"] > 0).sum() > 12
+    expected = mixed_reference(images, got)
+    # uint8: rounded to nearest, not cut off.
+    tolerance = 1e-4 if dtype == "float32" else 0.5 + 1e-4
+    np.testing.assert_allclose(got["image"], expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("column", [False, True], ids=["(B,)", "(B,1)"])
+def test_row_integer_labels_become_mixed_one_hot(route, dtype, column):
+    classes = (np.arange(12) % 5).astype(dtype)
+    labels = classes[:, None] if column else classes
+    mixer = tfmixup.MixUp(1.0, num_classes=5, jit_compile=False)
+    mixed = mix(route, unit_vectors(12, labels), mixer, 6, seed=17)
+    assert mixed.element_spec["label"] == tf.TensorSpec(
+        [None if route == "map" else 6, 5], tf.float32
+    ) or mixed.element_spec["label"] == tf.TensorSpec([6, 5], tf.float32)
+    got = collect(mixed)
+    expected = got["image"] @ one_hot(classes, 5)
+    np.testing.assert_allclose(got["label"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_row_float_labels_stay_vectors(route, kind):
+    values = np.random.default_rng(2).normal(size=12).astype(np.float32)
+    if kind == "binary":
+        values = (values > 0).astype(np.float32)
+    mixed = mix(route, unit_vectors(12, values), tfmixup.MixUp(1.0), 6, seed=18)
+    got = collect(mixed)
+    assert got["label"].shape == (12,)
+    np.testing.assert_allclose(got["label"], got["image"] @ values, atol=1e-6)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_sequence_targets_where_length_is_batch_size(route):
+    # (B, T, C) with T = B: a λ of shape (B,) would broadcast along T without an error.
+    sequences = np.random.default_rng(3).normal(size=(12, 6, 4)).astype(np.float32)
+    mixed = mix(route, unit_vectors(12, sequences), tfmixup.MixUp(1.0), 6, seed=19)
+    got = collect(mixed)
+    expected = np.einsum("bk,ktc->btc", got["image"], sequences)
+    np.testing.assert_allclose(got["label"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("route", SEEDED)
+def test_row_same_seed_fresh_pipeline_same_stream(route):
+    def stream(seed, threads=None):
+        dataset = unit_vectors(24).shuffle(24, seed=5)
+        mixed = mix(route, dataset, tfmixup.MixUp(1.0, num_classes=24), 4, seed=seed)
+        options = tf.data.Options()
+        if threads:
+            options.threading.private_threadpool_size = threads
+            options.threading.max_intra_op_parallelism = 1
+        got = collect(mixed.with_options(options).repeat(3))
+        return np.concatenate([got["image"], got["label"]], axis=1)
+
+    once = stream(20)
+    tf.random.uniform([])  # What else draws random numbers has no part in it.
+    np.testing.assert_array_equal(stream(20), once)
+    np.testing.assert_array_equal(stream(20, threads=1), once)
+    assert not np.array_equal(stream(21), once)
+
+
+@pytest.mark.parametrize("route", ["map", "in_batch"])
+def test_row_parallel_calls_never_draw_twice(route):
+    batches, size = 3000, 4
+    dataset = unit_vectors(size).repeat(batches)
+    mixed = mix(route, dataset, tfmixup.MixUp(1.0, num_classes=size), size, seed=22)
+    lam = read_off(collect(mixed))[0].reshape(batches, size)
+    # Four uniform λ of 23 bits: two batches alike by chance below 3000² / 2⁹³.
+    assert len(np.unique(lam, axis=0)) == batches
+
+
+@pytest.mark.parametrize("how", ["iterated twice", "repeated"])
+@pytest.mark.parametrize("globally_seeded", [False, True])
+@pytest.mark.parametrize(
+    ("route", "seed"),
+    [
+        ("map", None),
+        ("in_batch", None),
+        ("in_batch", 23),
+        ("two_streams", None),
+        ("two_streams", 23),
+    ],
+)
+def test_row_epochs_differ(route, seed, globally_seeded, how, request):
+    if globally_seeded:
+        request.getfixturevalue("global_seed")
+    # The λ alone are compared: other orders of the examples would hide their replay.
+    mixer = tfmixup.MixUp(1.0, per="batch", num_classes=16)
+    mixed = mix(route, unit_vectors(16), mixer, 4, seed)
+
+    if how == "repeated":
+        got = collect(mixed.repeat(2))
+        both = {k: np.split(v, 2) for k, v in got.items()}
+        epochs = [{k: v[e] for k, v in both.items()} for e in range(2)]
+    else:
+        epochs = [collect(mixed) for _ in range(2)]
+    # The larger share, since who is first cannot matter to it; a partner that is the
+    # example itself (two_streams) shows as 1 and is left out.
+    shares = [
+        {x for x in np.round(np.max(e["image"], axis=1), 6) if x < 0.999999}
+        for e in epochs
+    ]
+    assert all(shares)
+    # At most 4 λ of each epoch in steps of 1e-6: alike by chance below 16 · 4e-6 = 6e-5
+    # (unseeded cases: the seeded ones cannot change).
+    assert not shares[0] & shares[1]
+
+
+@pytest.mark.parametrize("at", [2, 5, 7])
+@pytest.mark.parametrize("route", SEEDED)
+def test_row_iterator_checkpoint_resumes_exactly(route, at, tmp_path):
+    def pipeline():
+        dataset = unit_vectors(20).shuffle(20, seed=6)
+        mixer = tfmixup.MixUp(1.0, num_classes=20)
+        return mix(route, dataset, mixer, 4, seed=24).repeat(4)
+
+    iterator = iter(pipeline())
+    for _ in range(at):  # 5 batches in an epoch: within one, at its end, in the next
+        next(iterator)
+    path = tf.train.Checkpoint(iterator=iterator).save(tmp_path / "ckpt")
+    expected = [batch["image"].numpy() for batch in iterator]
+    assert len(expected) == 20 - at
+
+    fresh = iter(pipeline())
+    tf.train.Checkpoint(iterator=fresh).restore(path).assert_consumed()
+    resumed = [batch["image"].numpy() for batch in fresh]
+    np.testing.assert_array_equal(resumed, expected)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5])
+def test_row_odd_batch_and_batch_of_one(route, batch_size):
+    # 11 one-channel images in batches of 1, 2, 3, 5: the last has 1, 1, 2, 1.
+    images = np.random.default_rng(4).normal(size=(11, 4, 4, 1)).astype(np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {"image": images, "label": np.arange(11), "id": np.arange(11)}
+    )
+    mixer = tfmixup.MixUp(1.0, num_classes=11)
+    mixed = mix(route, dataset, mixer, batch_size, seed=25, drop_remainder=False)
+    batches = list(mixed.as_numpy_iterator())
+    sizes = [min(batch_size, 11 - start) for start in range(0, 11, batch_size)]
+    assert [len(batch["image"]) for batch in batches] == sizes
+    for batch in batches:
+        expected = mixed_reference(images, batch)
+        np.testing.assert_allclose(batch["image"], expected, atol=1e-5)
+        if route != "two_streams" and len(batch["image"]) == 1:
+            np.testing.assert_array_equal(batch["image"], images[batch["id"]])
+    if batch_size > 1 or route == "two_streams":
+        # Two labels in a row wherever there is another example: mixing took place.
+        # Seeded but for map, where λ is 0 or 1 throughout with probability ~0.
+        together = np.concatenate([batch["label"] for batch in batches])
+        assert ((together > 0).sum(axis=1) == 2).any()
+
+
+@pytest.mark.parametrize("form", ["tuple", "dict"])
+def test_row_mapped_before_batching_is_an_error(form):
+    example = (tf.zeros([12, 8, 8, 3]), tf.range(12))
+    if form == "dict":
+        example = {"image": example[0], "label": example[1]}
+    dataset = tf.data.Dataset.from_tensor_slices(example)
+    with pytest.raises(
+        ValueError, match=r"elements must be batches.*batch\(batch_size"
+    ):
+        dataset.map(tfmixup.MixUp(0.2, num_classes=12)).batch(4)
+
+
+@pytest.mark.parametrize("route", SEEDED)
+def test_row_jit_compile_gives_what_plain_tensorflow_gives(route):
+    def images(jit_compile):
+        mixer = tfmixup.MixUp(1.0, num_classes=12, jit_compile=jit_compile)
+        return collect(mix(route, unit_vectors(12), mixer, 4, seed=26))
+
+    compiled, plain = images(True), images(False)
+    for key in ("image", "label"):
+        np.testing.assert_allclose(compiled[key], plain[key], atol=1e-6)
+
+
+def test_row_jit_compile_in_a_users_compiled_function():
+    # The gamma sampler of tf.random has no XLA kernel; λ is drawn inside here too.
+    mixer = tfmixup.MixUp(0.4, num_classes=8)
+    values = np.random.default_rng(5).normal(size=(8, 3)).astype(np.float32)
+    compiled = tf.function(
+        lambda x, y, seed: mixer(x, y, seed=seed), jit_compile=True, autograph=False
+    )
+    x, y = compiled(values, np.arange(8), tf.constant([2, 7]))
+    np.testing.assert_allclose(x, y.numpy() @ values, atol=1e-5)
+    assert np.any((y > 0.01) & (y < 0.99))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_extra_keys_are_untouched(route):
+    ids = np.arange(12) + 2**60  # float32 could not hold them
+    names = np.array([f"café {k}".encode() for k in range(12)])
+    flags = np.arange(12) % 3 == 0
+    dataset = unit_vectors(12, int64_id=ids, name=names, flag=flags)
+    got = collect(mix(route, dataset, tfmixup.MixUp(1.0, num_classes=12), 4))
+    assert got["int64_id"].dtype == np.int64
+    np.testing.assert_array_equal(got["int64_id"], ids[got["id"]])
+    np.testing.assert_array_equal(got["name"], names[got["id"]])
+    np.testing.assert_array_equal(got["flag"], flags[got["id"]])
+
+
+@pytest.mark.parametrize("route", SEEDED)
+def test_row_tuples_and_tfds_dicts_alike(route):
+    images = np.random.default_rng(6).integers(0, 256, (12, 4, 4, 1), np.uint8)
+    classes = np.arange(12)
+    mixer = tfmixup.MixUp(1.0, num_classes=12)
+    tfds_like = tf.data.Dataset.from_tensor_slices({"image": images, "label": classes})
+    as_dict = collect(mix(route, tfds_like, mixer, 4, seed=27))
+    supervised = tfds_like.map(lambda e: (e["image"], e["label"]))
+    as_tuple = list(mix(route, supervised, mixer, 4, seed=27).as_numpy_iterator())
+    assert all(type(batch) is tuple and len(batch) == 2 for batch in as_tuple)
+    for k, key in enumerate(("image", "label")):
+        together = np.concatenate([batch[k] for batch in as_tuple])
+        np.testing.assert_array_equal(together, as_dict[key])
+    expected = mixed_reference(images, as_dict)
+    np.testing.assert_allclose(as_dict["image"], expected, atol=1e-4)
+
+
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
+def policy(request):
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(request.param)
+    yield request.param
+    keras.mixed_precision.set_global_policy(before)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_mixed_precision_policy_leaves_the_data_alone(policy, route):
+    values = np.random.default_rng(7).normal(size=(12, 6)).astype(np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        {"image": values, "label": np.arange(12)}
+    )
+    got = collect(mix(route, dataset, tfmixup.MixUp(1.0, num_classes=12), 4, seed=28))
+    assert got["image"].dtype == got["label"].dtype == np.float32
+    # 1e-5 is far below the resolution of both half precisions.
+    expected = mixed_reference(values, got)
+    np.testing.assert_allclose(got["image"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("features", ["float32", "policy's"])
+def test_row_mixed_precision_policy_in_fit(policy, features):
+    dtype = policy.removeprefix("mixed_") if features == "policy's" else "float32"
+    rng = np.random.default_rng(8)
+    classes = rng.integers(0, 3, 96)
+    values = (3 * one_hot(classes, 3) + rng.normal(size=(96, 3))).astype(np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices((values, classes))
+    mixer = tfmixup.MixUp(0.2, num_classes=3, dtype=dtype)
+    mixed = dataset.apply(tfmixup.two_streams(mixer, 32, seed=29))
+    assert mixed.element_spec[0].dtype == dtype
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.layers.Dense(3), keras.layers.Activation("softmax", dtype="float32")]
+    )
+    model.compile(
+        keras.optimizers.SGD(0.5),
+        "categorical_crossentropy",
+        metrics=[tfmixup.keras.MixedAccuracy()],
+    )
+    history = model.fit(mixed, epochs=5, verbose=0).history
+    assert model.layers[0].compute_dtype == policy.removeprefix("mixed_")
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert history["mixed_accuracy"][-1] > 0.6
+    tf.random.set_seed(None)
