@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from tfmixup import checks, elements, partners, seeding, targets
 from tfmixup.elements import Parts
+from tfmixup.mixers import compiled
 
 __all__ = ["Mixer"]
 
@@ -180,8 +180,8 @@ class Mixer(abc.ABC):
         checks.same_spec(self.name, "the second batch", one.mixed(), other.mixed())
         labels = (one.targets, other.targets)
         with tf.control_dependencies([self._check_values(labels)]):
-            original, mixed = self._run(
-                "pair", one.mixed(), other.mixed(), params, keep_first
+            original, mixed = compiled.pair(
+                self, one.mixed(), other.mixed(), params, keep_first
             )
         mixed = elements.join(mixed._replace(extras=one.extras))
         if original is None:
@@ -205,7 +205,7 @@ class Mixer(abc.ABC):
         parts = elements.read(self.split(element))
         self.check_spec(parts)
         with tf.control_dependencies([self._check_values(parts.targets)]):
-            _, mixed = self._run("in_batch", parts.mixed(), partner, params, False)
+            mixed = compiled.in_batch(self, parts.mixed(), partner, params)
         return elements.join(mixed._replace(extras=parts.extras))
 
     # AutoGraph would wrap our errors in "in user code".
@@ -256,14 +256,6 @@ class Mixer(abc.ABC):
     def _check_values(self, labels: Any) -> tf.Operation:
         return targets.check_values(self.name, labels, self.num_classes)
 
-    def _run(
-        self, kind: str, first: Parts, second: Any, params: Any, keep_first: bool
-    ) -> tuple[Parts | None, Parts]:
-        jit = self.jit_compile
-        if jit == "auto":
-            jit = elements.static_but_batch(first)
-        return _function(self, kind, bool(jit), keep_first)(first, second, params)
-
 
 def as_float(tensor: tf.Tensor) -> tf.Tensor:
     """Floats as they are, integers as float32."""
@@ -272,23 +264,3 @@ def as_float(tensor: tf.Tensor) -> tf.Tensor:
 
 def _two_seeds(seed: tf.Tensor | None) -> list[tf.Tensor]:
     return seeding.split(seeding.fresh() if seed is None else seed, 2)
-
-
-@functools.lru_cache(maxsize=128)
-def _function(
-    mixer: Mixer, kind: str, jit_compile: bool, keep_first: bool
-) -> Callable[..., tuple[Parts | None, Parts]]:
-    """The one compiled function; cached, since eager calls would compile each time."""
-
-    def pair(first: Parts, second: Parts, params: Any) -> tuple[Parts | None, Parts]:
-        mixed = mixer.mix(mixer.encode(first), mixer.encode(second), params)
-        return (mixer.plain(first) if keep_first else None), mixed
-
-    def in_batch(
-        first: Parts, partner: tf.Tensor, params: Any
-    ) -> tuple[Parts | None, Parts]:
-        second = elements.map_parts(lambda part: tf.gather(part, partner), first)
-        return pair(first, second, params)
-
-    body = {"pair": pair, "in_batch": in_batch}[kind]
-    return tf.function(body, jit_compile=jit_compile, autograph=False)

@@ -107,7 +107,9 @@ def two_streams(
         mixed = tf.data.Dataset.zip((ones, others, draws)).map(
             _plain_call(mix), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
-        mixed = resume.keep_epochs(mixed, [first, second, seeds])
+        # The datasets too: a shuffle of their own counts its epochs as well.
+        read = [dataset] if partner is None else [dataset, partner]
+        mixed = resume.keep_epochs(mixed, [first, second, seeds, *read])
         return _interleave(mixed) if keep_originals else mixed
 
     return apply
