@@ -171,6 +171,15 @@ def test_truncated_beta_keeps_its_shape_for_tiny_alpha():
     assert len(np.unique(lam)) > 99_000
 
 
+def test_range_that_is_too_fine_for_float32_needs_float64():
+    # The range holds 2.2e-5 of either, which is 370 steps of a float32 CDF near 1/2.
+    coarse, fine = (tfd.Beta(dtype(1e-5), dtype(1e-5)) for dtype in (float, np.float64))
+    with pytest.raises(ValueError, match=r"holds 2\..e-05 .*too little.*float64"):
+        tfmixup.MixUp(distribution=coarse, lam_range=(0.1, 0.9))
+    lam = draw(100_000, distribution=fine, lam_range=(0.1, 0.9))
+    assert_follows(lam, truncated(beta_cdf(1e-5), 0.1, 0.9))
+
+
 def test_truncated_beta_compiled_by_xla():
     lam = draw_compiled(20_000, alpha=0.2, lam_range=(0.1, 0.9))
     assert_follows(lam, truncated(beta_cdf(0.2), 0.1, 0.9))

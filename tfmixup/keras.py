@@ -24,15 +24,17 @@ def label_mass_on_prediction(y_true: Any, y_pred: Any) -> Any:
     """
     y_true = keras.ops.convert_to_tensor(y_true)
     y_pred = keras.ops.convert_to_tensor(y_pred)
-    classes = y_pred.shape[-1] if len(y_pred.shape) else None
-    if len(y_true.shape) != len(y_pred.shape) or y_true.shape[-1] != classes:
+    # None where a graph does not know a size; sizes that differ would broadcast.
+    sizes = [{*pair} - {None} for pair in zip(y_true.shape, y_pred.shape)]
+    same_rank = len(y_true.shape) == len(y_pred.shape) > 0
+    if not same_rank or any(len(size) > 1 for size in sizes):
         raise ValueError(
             "tfmixup.keras.MixedAccuracy: labels and predictions must have one shape "
             f"(..., classes), got {tuple(y_true.shape)} and {tuple(y_pred.shape)}. "
             "One-hot encode integer labels: MixUp(num_classes=...) does so, with "
             "alpha=0 for validation data too."
         )
-    if classes == 1:
+    if y_pred.shape[-1] == 1:
         raise ValueError(
             "tfmixup.keras.MixedAccuracy: predictions have one output, so there is no "
             "predicted class to look up. Use two outputs with softmax, or "

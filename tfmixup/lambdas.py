@@ -90,13 +90,13 @@ def check(
             f"{owner}: alpha=0 means no mixing (λ = 1), so lam_range="
             f"({low}, {high}) cannot apply. Remove lam_range or give an alpha > 0."
         )
-    mass = _mass(alpha, distribution, low, high)
-    least = 1e-12 if mass[1] else _MIN_MASS
-    if mass[0] < least:
+    mass, least = _mass(alpha, distribution, low, high)
+    if mass < least:
         raise ValueError(
-            f"{owner}: lam_range=({low}, {high}) holds {mass[0]:.1e} of the "
+            f"{owner}: lam_range=({low}, {high}) holds {mass:.1e} of the "
             "distribution of λ, too little to draw from. Widen lam_range or choose "
-            "an alpha or a distribution with more mass there."
+            "an alpha or a distribution with more mass there; one of float64 "
+            "parameters can do with less."
         )
     return low, high
 
@@ -186,16 +186,17 @@ def _mass(
     distribution: tfp.distributions.Distribution | None,
     low: float,
     high: float,
-) -> tuple[float, bool]:
-    """The probability of [low, high], and whether it is exact."""
+) -> tuple[float, float]:
+    """The probability of [low, high], and the least that can be drawn from."""
     if distribution is None:
         distribution = _beta(alpha, np.float64)
     if _has_quantile(distribution):
         ends = tf.constant([low, high], distribution.dtype)
         cdf = np.asarray(distribution.cdf(ends))
-        return float(cdf[1] - cdf[0]), True
+        # The grain of the CDF must leave ten thousand different λ or so.
+        return float(cdf[1] - cdf[0]), 1e-12 if cdf.dtype == np.float64 else 1e-3
     draws = _check_draws(distribution)
-    return float(np.mean((draws >= low) & (draws <= high))), False
+    return float(np.mean((draws >= low) & (draws <= high))), _MIN_MASS
 
 
 def _check_draws(distribution: tfp.distributions.Distribution) -> np.ndarray:

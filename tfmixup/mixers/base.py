@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from typing import Any
+import types
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -208,7 +209,11 @@ class Mixer(abc.ABC):
             mixed = compiled.in_batch(self, parts.mixed(), partner, params)
         return elements.join(mixed._replace(extras=parts.extras))
 
-    # AutoGraph would wrap our errors in "in user code".
+    # AutoGraph would wrap our errors in "in user code". This is its mark of what it is
+    # to leave alone; `do_not_convert` sets it on functions, but `Dataset.map(mixer)`
+    # looks for it on the mixer.
+    autograph_info__: ClassVar[types.MappingProxyType] = types.MappingProxyType({})
+
     @tf.autograph.experimental.do_not_convert
     def __call__(self, *element: Any, seed: tf.Tensor | None = None) -> Any:
         """Mixes a batch with itself, every example with another one of it.
