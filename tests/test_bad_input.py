@@ -46,6 +46,12 @@ def examples(features=None, targets=None, n=12):
     return tf.data.Dataset.from_tensor_slices((features, targets))
 
 
+def short(value):
+    """A case's name: the input, without the error and the message it leads to."""
+    is_outcome = isinstance(value, type) or (isinstance(value, str) and len(value) > 12)
+    return "" if is_outcome else str(value)
+
+
 def refused(error, message, route=None):
     """`pytest.raises`, the message from its start where a route is given."""
     start = SPEAKER[route] if route else ""
@@ -69,7 +75,7 @@ NOT_FINITE = r"alpha must be finite and not negative, got {}.*Use alpha=0 for no
         (None, TypeError, NOT_A_NUMBER.format(r"None \(NoneType\)")),
         ((0.2, 0.4), TypeError, NOT_A_NUMBER.format(r"\(0.2, 0.4\) \(tuple\)")),
     ],
-    ids=str,
+    ids=short,
 )
 def test_alpha(alpha, error, message):
     with refused(error, rf"^tfmixup\.MixUp: {message}"):
@@ -93,13 +99,6 @@ NOT_A_RANGE = r"lam_range must satisfy 0 <= low < high <= 1, got \({}\).*For exa
         (1, "ab", TypeError, NOT_A_PAIR.format("'ab'")),
         (1, (True, False), TypeError, NOT_A_PAIR.format(r"\(True, False\)")),
         (
-            0,
-            (0.1, 0.9),
-            ValueError,
-            r"alpha=0 means no mixing.*lam_range=\(0.1, 0.9\) cannot apply. "
-            "Remove lam_range or give an alpha > 0",
-        ),
-        (
             1e-14,
             (0.4, 0.6),
             ValueError,
@@ -107,7 +106,7 @@ NOT_A_RANGE = r"lam_range must satisfy 0 <= low < high <= 1, got \({}\).*For exa
             "Widen lam_range",
         ),
     ],
-    ids=str,
+    ids=short,
 )
 def test_lam_range(alpha, lam_range, error, message):
     with refused(error, rf"^tfmixup\.MixUp: {message}"):
@@ -266,7 +265,7 @@ def test_distribution(distribution, error, message):
             "'b' is in both feature_keys and target_keys. Leave it in one",
         ),
     ],
-    ids=str,
+    ids=short,
 )
 def test_other_arguments_of_the_mixer(arguments, error, message):
     with refused(error, rf"^tfmixup\.MixUp: {message}"):
@@ -278,7 +277,7 @@ def test_other_arguments_of_the_mixer(arguments, error, message):
 
 @pytest.mark.parametrize("mixer", [tfmixup.MixUp, 0.2, None, lambda x, y: (x, y)])
 @pytest.mark.parametrize("stage", ["two_streams", "in_batch"])
-def test_mixer_that_is_none(stage, mixer):
+def test_what_is_no_mixer(stage, mixer):
     arguments = (mixer, 4) if stage == "two_streams" else (mixer,)
     with refused(TypeError, r"mixer must be a mixer such as tfmixup.MixUp\(al", stage):
         getattr(tfmixup, stage)(*arguments)
@@ -301,7 +300,7 @@ def test_mixer_that_is_none(stage, mixer):
         ({"drop_remainder": 1}, TypeError, "drop_remainder must be True or False"),
         ({"keep_originals": "no"}, TypeError, "keep_originals must be True or False"),
     ],
-    ids=str,
+    ids=short,
 )
 def test_arguments_of_two_streams(arguments, error, message):
     with refused(error, message, "two_streams"):
@@ -325,7 +324,7 @@ def test_seed_of_in_batch(seed):
         (("auto", 0), ValueError, "buffer_size must be at least 1, got 0"),
         (("auto", 1.5), TypeError, "buffer_size must be an integer, got 1.5"),
     ],
-    ids=str,
+    ids=short,
 )
 def test_prefetch_to_device(arguments, error, message):
     with refused(error, rf"^tfmixup\.prefetch_to_device: {message}"):
@@ -513,7 +512,7 @@ def test_batches_in_two_streams(form, drop_remainder, label):
         ({}, "'image', which feature_keys="),
         ({"feature_keys": ("pixels",)}, "'label', which target_keys="),
     ],
-    ids=str,
+    ids=short,
 )
 def test_missing_keys(route, keys, missing):
     dataset = examples().map(lambda x, y: {"pixels": x, "class": y})

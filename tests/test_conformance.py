@@ -3,8 +3,8 @@
 The rows are those of the comparison table (keras.layers, keras-cv, Model Garden, the
 recipe of Keras's example, timm, the paper's code). Left out are the rows that are not
 about mixup: "label weight = pixels kept" (CutMix alone cuts pixels), masks and bounding
-boxes (tfmixup mixes neither: refused or passed through as extra keys), and the
-tf.data service, which needs a dispatcher and workers and is no matter of one process.
+boxes (tfmixup mixes neither: refused or passed through as extra keys). The row of the
+tf.data service is in test_edges.py.
 
 Most tests feed unit vectors: example k is the k-th unit vector. A mixed row then has λ
 at the first example's place and 1 − λ at the partner's, so that both can be read off,

@@ -194,10 +194,10 @@ def test_asymmetric_beta_is_not_turned_around():
     assert_follows(lam, beta_cdf(0.4, 1.0))
 
 
-def test_alpha_plays_no_part_beside_a_distribution():
+def test_alpha_above_0_plays_no_part_beside_a_distribution():
     beta = tfd.Beta(0.4, 1.0)
     np.testing.assert_array_equal(
-        draw(100, alpha=8.0, distribution=beta), draw(100, alpha=0, distribution=beta)
+        draw(100, alpha=8.0, distribution=beta), draw(100, alpha=1, distribution=beta)
     )
 
 

@@ -38,7 +38,7 @@ def non_negative(owner: str, name: str, value: Any) -> None:
     if not math.isfinite(value) or value < 0:
         raise ValueError(
             f"{owner}: {name} must be finite and not negative, got {value!r}. "
-            f"Use {name}=0 for no mixing; 0.1 to 0.4 are usual for large data sets."
+            f"Use {name}=0 for no mixing; 0.2 to 0.4 are usual for large data sets."
         )
 
 

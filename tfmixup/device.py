@@ -37,6 +37,7 @@ def prefetch_to_device(
       again; an iterator on a device cannot be saved in a checkpoint.
 
     Raises:
+      TypeError: `device` is not a string, or `buffer_size` not an integer.
       ValueError: there is no such device, or `buffer_size` is less than 1.
 
     Example:
@@ -75,7 +76,9 @@ def _resolve(device: str) -> str | None:
     for name in names:
         spec = tf.DeviceSpec.from_string(name)
         index = wanted.device_index or 0
-        if (wanted.device_type, index) == (spec.device_type, spec.device_index):
+        here = wanted.job in (None, spec.job) and wanted.task in (None, spec.task)
+        same = (wanted.device_type, index) == (spec.device_type, spec.device_index)
+        if here and same:
             return name
     raise ValueError(
         f"{_OWNER}: there is no device {device!r}. This process sees {names}; pass one "

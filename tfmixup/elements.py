@@ -11,6 +11,7 @@ __all__ = [
     "Parts",
     "batch_size",
     "check_batched",
+    "check_same_shapes",
     "check_unbatched",
     "head",
     "join",
@@ -133,6 +134,29 @@ def batch_size(parts: Parts) -> int | tf.Tensor:
     return first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
 
 
+def check_same_shapes(owner: str, first: Parts, second: Parts) -> None:
+    """Makes two batches of different shapes raise, which would broadcast.
+
+    To be called outside an XLA-compiled function, in which asserts vanish. Static
+    shapes have been compared before.
+    """
+    pairs = [
+        (tf.shape(one), tf.shape(other))
+        for one, other in zip(leaves(first), leaves(second))
+        if not (one.shape.is_fully_defined() and other.shape.is_fully_defined())
+    ]
+    if not pairs:
+        return
+    same = tf.reduce_all([tf.reduce_all(tf.equal(*pair)) for pair in pairs])
+    message = (
+        f"{owner}: two batches to be mixed have different shapes. Zip batches of one "
+        "size (batch(..., drop_remainder=True)), and pad examples of varying length. "
+        "Shapes, in pairs:"
+    )
+    flat = [shape for pair in pairs for shape in pair]
+    tf.debugging.Assert(same, [message, *flat], summarize=64)
+
+
 def static_but_batch(parts: Parts) -> bool:
     """Whether every dimension but the first is known."""
     return all(spec.shape[1:].is_fully_defined() for spec in leaves(parts))
@@ -184,5 +208,6 @@ def check_unbatched(owner: str, parts: Parts) -> None:
         raise ValueError(
             f"{owner}: elements must be single examples, but they look batched: "
             f"{_several(specs)}. two_streams batches by itself: remove .batch(...), "
-            "call dataset.unbatch(), or use tfmixup.in_batch for batches."
+            "call dataset.unbatch(), or use tfmixup.in_batch for batches. Integer "
+            "labels that are one-hot or multi-hot must be cast to float32."
         )

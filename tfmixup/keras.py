@@ -56,8 +56,11 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
     share of a mixed label only, and misleads: a model that predicts the other example
     of a 51:49 pair counts as wrong.
 
-    Note that a perfect model cannot reach 1 on mixed data: where it predicts the larger
-    share, it gets max(λ, 1 − λ).
+    Note that a perfect model cannot reach 1 on mixed data: where two classes are mixed
+    and it predicts the larger share, it gets max(λ, 1 − λ).
+
+    Labels and predictions are given to `update_state` in one shape (..., C), C ≥ 2, of
+    any float dtype; predictions may be logits. Other shapes raise a ValueError.
 
     Args:
       name: of the metric, as Keras shows it.

@@ -19,6 +19,7 @@ tfd = tfp.distributions
 # rejection would take thousands of rounds, and it is a mistake in most cases.
 _MIN_MASS = 1e-2
 _CHECK_SAMPLES = 10_000
+_ALPHAS = (1e-30, 1e30)  # what float32 can draw from, with room to spare
 
 
 def sample(
@@ -37,7 +38,8 @@ def sample(
     Args:
       shape: shape of the draws; entries may be scalar tensors.
       seed: int32 tensor of shape (2,).
-      alpha: both concentrations of the Beta distribution; 0 gives λ = 1.
+      alpha: both concentrations of the Beta distribution; 0 gives λ = 1, whatever
+        the distribution.
       distribution: a scalar TFP distribution, in place of the Beta distribution.
       lam_range: (low, high), or None for the whole distribution.
 
@@ -48,7 +50,7 @@ def sample(
       >>> sample([2, 3], seed=[1, 2], alpha=0.4).shape
       TensorShape([2, 3])
     """
-    if distribution is None and alpha == 0:
+    if alpha == 0:
         return tf.ones(shape, tf.float32)
     if lam_range is None:
         base = _beta(alpha, np.float32) if distribution is None else distribution
@@ -80,16 +82,18 @@ def check(
         next to nothing of the distribution.
     """
     checks.non_negative(owner, "alpha", alpha)
+    if alpha and not _ALPHAS[0] <= alpha <= _ALPHAS[1]:
+        raise ValueError(
+            f"{owner}: alpha={alpha!r} is beyond what float32 can draw from. Use "
+            f"{_ALPHAS[0]:g} to {_ALPHAS[1]:g}, or alpha=0 for no mixing."
+        )
     if distribution is not None:
         _check_distribution(owner, distribution)
     if lam_range is None:
         return None
     low, high = checks.unit_range(owner, "lam_range", lam_range)
-    if distribution is None and alpha == 0:
-        raise ValueError(
-            f"{owner}: alpha=0 means no mixing (λ = 1), so lam_range="
-            f"({low}, {high}) cannot apply. Remove lam_range or give an alpha > 0."
-        )
+    if alpha == 0:
+        return low, high
     mass, least = _mass(alpha, distribution, low, high)
     if mass < least:
         raise ValueError(
@@ -123,7 +127,7 @@ def key(distribution: tfp.distributions.Distribution | None) -> Any:
 
     parameters = {k: v for k, v in distribution.parameters.items() if k != "name"}
     dtype = str(distribution.dtype)  # np.float64(0.4) == 0.4, but their draws differ
-    return type(distribution).__qualname__, dtype, freeze(parameters)
+    return type(distribution), dtype, freeze(parameters)
 
 
 def _beta(alpha: float, dtype: type[np.floating]) -> tfp.distributions.Distribution:
@@ -237,5 +241,15 @@ def _support(distribution: tfp.distributions.Distribution) -> tuple[float, float
         far = tf.constant([-1e6, 0.0, 1e6], distribution.dtype)
         values = np.concatenate([values, np.asarray(to_support.forward(far))])
     except (NotImplementedError, TypeError, AttributeError, ValueError):
-        pass  # Discrete distributions have none; their draws reach every value.
-    return float(values.min()), float(values.max())
+        pass  # Discrete distributions and mixtures have none.
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        # Draws miss what is rare; the CDF shows it, but not how far out it is.
+        try:
+            ends = tf.constant([-1e-3, 1 + 1e-3], distribution.dtype)
+            below, up_to = np.asarray(distribution.cdf(ends))
+        except (NotImplementedError, TypeError, AttributeError, ValueError):
+            return low, high
+        low = -np.inf if below > 1e-6 else low
+        high = np.inf if up_to < 1 - 1e-6 else high
+    return low, high

@@ -14,9 +14,9 @@ def sample(
 
     Every other example of the batch is equally likely to be an example's partner,
     nobody is its own partner, and everybody is a partner exactly once, so that a
-    batch keeps its label mass. A cyclic shift of a shuffled batch pairs as randomly
-    as a permutation does and needs no sort. In a batch of one, an example has only
-    itself.
+    batch keeps its label mass. A cyclic shift of a freshly shuffled batch pairs as
+    randomly as a permutation does and needs no sort. In a batch of one, an example has
+    only itself.
 
     Args:
       batch_size: B, the number of examples, an integer or a scalar int32 tensor.

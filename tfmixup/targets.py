@@ -9,19 +9,27 @@ import tensorflow as tf
 __all__ = ["check", "check_values", "encode"]
 
 
-def check(owner: str, targets: Any, num_classes: int | None) -> None:
+def check(
+    owner: str, targets: Any, num_classes: int | None, label_smoothing: float = 0.0
+) -> None:
     """Checks the specs of batched targets.
 
     Raises:
       TypeError: strings, booleans, ragged or sparse targets.
       ValueError: class ids without `num_classes` or of another shape than (B,) or
-        (B, 1), or `num_classes` where nothing is a class id.
+        (B, 1), or `num_classes` or `label_smoothing` where nothing is a class id.
     """
     specs = tf.nest.flatten(targets)
     for spec in specs:
         _check_one(owner, spec, num_classes)
     if num_classes is None or not specs or any(s.dtype.is_integer for s in specs):
         return
+    if label_smoothing:
+        raise ValueError(
+            f"{owner}: label_smoothing={label_smoothing} is for integer class labels, "
+            "and these targets are floats already. Give class ids, or smooth in the "
+            "loss: keras.losses.CategoricalCrossentropy(label_smoothing=...)."
+        )
     if all(s.shape.rank < 2 or s.shape[-1] != num_classes for s in specs):
         came = ", ".join(f"{s.dtype.name}{s.shape}" for s in specs)
         raise ValueError(

@@ -111,7 +111,7 @@ def rounds(
     gc.collect()
     gc.freeze()  # a collection takes longer than many a timing
     for index in range(number):
-        shift = index % len(names)
+        shift = index % max(len(names), 1)
         for name in names[shift:] + names[:shift]:
             progress(f"round {index + 1} of {number}: {name}")
             times[name].append(_timed(openers[name], batches[name]))

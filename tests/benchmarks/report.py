@@ -36,9 +36,9 @@ Medians over the rounds, in which all contenders take turns.
 - vs peer: how many times as fast as the fastest peer; vs dataset peer: as the fastest
   that takes partners from the whole dataset. More is better.
 - vs floor, vs no mixing: how many times as long as these. Less is better.
-- floor: one pass over the bytes of the mixed batch without TensorFlow ({floor}),
-  into the same memory again and again; with "malloc", into new memory in every pass
-  (TensorFlow keeps what it frees).
+- floor ({floor}): one pass over the bytes of the mixed batch, without
+  TensorFlow, into the same memory again and again; "malloc": into new memory in every
+  pass (TensorFlow keeps what it frees).
 - first batch: building the pipeline and getting one batch, once, in a new process.
 - new iterator: to the first batch of another iterator over the same pipeline, as
   `model.fit` makes one in every epoch unless the dataset repeats.

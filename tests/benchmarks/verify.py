@@ -10,8 +10,8 @@ from tests.benchmarks.settings import Source
 
 __all__ = ["verify"]
 
-# Of Beta(0.2, 0.2), half is within [0.01, 0.99]: so much and more must be mixed, even
-# where a batch shares λ.
+# Of Beta(0.2, 0.2), more than half is within [0.01, 0.99]; where a batch shares λ, one
+# batch of these will be mixed at least.
 _BATCHES = 16
 _LEAST_SHARE = 1 / _BATCHES
 _FEATURES = 64

@@ -71,7 +71,7 @@ class Mixer(abc.ABC):
                 f"{owner}: {both[0]!r} is in both feature_keys and target_keys. "
                 "Leave it in one."
             )
-        if isinstance(self.dtype, (tf.DType, type)):
+        if not isinstance(self.dtype, str):
             object.__setattr__(self, "dtype", tf.as_dtype(self.dtype).name)
         checks.choice(owner, "dtype", self.dtype, DTYPES)
         checks.choice(owner, "jit_compile", self.jit_compile, (True, False, "auto"))
@@ -131,7 +131,7 @@ class Mixer(abc.ABC):
             for spec in tf.nest.flatten(parts.weights):
                 checks.weight(owner, spec)
         elements.check_batched(owner, parts)
-        targets.check(owner, parts.targets, self.num_classes)
+        targets.check(owner, parts.targets, self.num_classes, self.label_smoothing)
 
     def split(self, element: Any, owner: str | None = None) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
@@ -179,6 +179,7 @@ class Mixer(abc.ABC):
         other = elements.read(self.split(second))
         self.check_spec(one)
         checks.same_spec(self.name, "the second batch", one.mixed(), other.mixed())
+        elements.check_same_shapes(self.name, one, other)
         labels = (one.targets, other.targets)
         with tf.control_dependencies([self._check_values(labels)]):
             original, mixed = compiled.pair(
@@ -230,6 +231,7 @@ class Mixer(abc.ABC):
           As `apply`.
         """
         batch = element[0] if len(element) == 1 else element
+        _refuse_pairs(self.name, batch)
         parts = elements.read(self.split(batch))
         self.check_spec(parts)
         size = elements.batch_size(parts)
@@ -260,6 +262,31 @@ class Mixer(abc.ABC):
 
     def _check_values(self, labels: Any) -> tf.Operation:
         return targets.check_values(self.name, labels, self.num_classes)
+
+
+def require(owner: str, mixer: Any) -> None:
+    """Refuses what is not a mixer."""
+    if not isinstance(mixer, Mixer):
+        raise TypeError(
+            f"{owner}: mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
+            f"{mixer!r}."
+        )
+
+
+def _refuse_pairs(owner: str, element: Any) -> None:
+    """Refuses ((x_i, y_i), (x_j, y_j)), where class ids would pass for features."""
+    if not (isinstance(element, tuple) and len(element) == 2):
+        return
+    one, other = element
+    if not (isinstance(one, tuple) and isinstance(other, tuple) and len(one) == 2):
+        return
+    flat = [tf.nest.flatten(part) for part in (one, other)]
+    kinds = [[(t.dtype, t.shape.rank) for t in part] for part in flat]
+    if kinds[0] == kinds[1] and any(d.is_integer and r == 1 for d, r in kinds[0]):
+        raise ValueError(
+            f"{owner}: the element looks like a pair of batches ((x, y), (x, y)), but "
+            "this function mixes one batch with itself. Map mixer.pair instead."
+        )
 
 
 def as_float(tensor: tf.Tensor) -> tf.Tensor:

@@ -39,10 +39,11 @@ class MixUp(Mixer):
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0. Small values mix
         little (most λ near 0 or 1), 1 is uniform, large ones put λ near ½; 0 means no
-        mixing (λ = 1), which only casts and encodes: right for validation data. The
-        paper uses 0.2 to 0.4 on ImageNet (hence the default), 1 on CIFAR-10.
+        mixing (λ = 1) whatever else is given, which only casts and encodes: right for
+        validation data. The paper uses 0.2 to 0.4 on ImageNet (hence the default), 1 on
+        CIFAR-10.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
-        Beta(α, α).
+        Beta(α, α); `alpha` is not used then, unless it is 0.
       lam_range: (low, high), 0 <= low < high <= 1: the distribution truncated to that
         range, renormalised and not clipped. `MixUp(1.0, lam_range=(0.1, 0.9))` draws
         uniformly from [0.1, 0.9].
@@ -51,8 +52,9 @@ class MixUp(Mixer):
       num_classes: integer labels are one-hot encoded to this many classes.
       label_smoothing: ε in [0, 1), for integer labels.
       feature_keys: keys of dict elements that hold features.
-      target_keys: keys of dict elements that hold targets. Other keys of a dict element
-        pass through from the first example.
+      target_keys: keys of dict elements that hold targets; sample weights that are to
+        be mixed belong here too. Other keys of a dict element pass through from the
+        first example.
       dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
@@ -89,6 +91,7 @@ class MixUp(Mixer):
         lam_range = lambdas.check(
             self.name, self.alpha, self.distribution, self.lam_range
         )
+        object.__setattr__(self, "alpha", float(self.alpha))
         object.__setattr__(self, "lam_range", lam_range)
         object.__setattr__(self, "_distribution_key", lambdas.key(self.distribution))
 
@@ -131,12 +134,16 @@ class MixUp(Mixer):
 
     def mix(self, first: Parts, second: Parts, params: MixUpParams) -> Parts:
         """Blends two batches with labels encoded; see `apply` for whole elements."""
+        if self.alpha == 0 or self.probability == 0:
+            # 0 times an infinite feature of the partner would be NaN.
+            return self.plain(first)
+        sometimes = self.probability < 1
 
         def features(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            return blend(a, b, params.lam, tf.as_dtype(self.dtype))
+            return blend(a, b, params.lam, tf.as_dtype(self.dtype), sometimes)
 
         def floats(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            return blend(a, b, params.lam, as_float(a).dtype)
+            return blend(a, b, params.lam, as_float(a).dtype, sometimes)
 
         return Parts(
             elements.map_nest(features, first.features, second.features),
@@ -146,20 +153,29 @@ class MixUp(Mixer):
 
 
 def blend(
-    first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor, dtype: tf.DType
+    first: tf.Tensor,
+    second: tf.Tensor,
+    lam: tf.Tensor,
+    dtype: tf.DType,
+    sometimes: bool = False,
 ) -> tf.Tensor:
-    """Computes `λ·first + (1 − λ)·second`, at λ = 1 exactly `first`.
+    """Computes `λ·first + (1 − λ)·second`.
 
     Args:
       first: (B, ...).
       second: (B, ...).
       lam: float32 (B,) or (1,).
       dtype: of the result; computed in float32, for float64 in float64.
+      sometimes: many λ are 1 on purpose: take `first` there, also where `second` is
+        infinite or NaN.
 
     Returns:
       (B, ...), rounded to nearest where `dtype` is an integer one.
     """
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     lam = tf.cast(tf.reshape(lam, [-1] + [1] * (first.shape.rank - 1)), compute)
-    mixed = lam * tf.cast(first, compute) + (1 - lam) * tf.cast(second, compute)
+    one, other = tf.cast(first, compute), tf.cast(second, compute)
+    mixed = lam * one + (1 - lam) * other
+    if sometimes:
+        mixed = tf.where(lam == 1, one, mixed)
     return tf.cast(tf.round(mixed) if dtype.is_integer else mixed, dtype)

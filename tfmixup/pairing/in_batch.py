@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
+from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import parameters, resume
-from tfmixup.pairing.two_streams import check_mixer
 
 __all__ = ["in_batch"]
 
@@ -26,7 +26,8 @@ def in_batch(
 
     where π(i) ≠ i is any other example of the batch with equal chance, and everybody is
     a partner once. The dataset is read only once; the paper found this to work as well
-    as two streams. Shuffle before batching: partners are only as random as batches.
+    as two streams. Shuffle before batching, anew in every epoch: the partners of a
+    batch are a cyclic shift of it, so that they are only as random as the batches.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
@@ -57,7 +58,7 @@ def in_batch(
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
-    check_mixer(_OWNER, mixer)
+    base.require(_OWNER, mixer)
     checks.seed(_OWNER, seed)
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
+from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import parameters, resume
 
@@ -32,7 +33,8 @@ def two_streams(
 
     for two independent shuffles π and π′ of the dataset: partners come from the whole
     dataset, not from the same batch. The dataset is read twice; where reading it is
-    expensive (decoding JPEGs), `cache()` it or use `in_batch`.
+    expensive (decoding JPEGs), `cache()` it or use `in_batch`. A cache in a file must
+    have been filled by a full pass before, since two readers may not fill it at once.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
@@ -95,7 +97,9 @@ def two_streams(
         # not certain (a random filter), and a partner may be shorter.
         repeated = partner is not None or _unknown_length(dataset)
         if repeated:
-            second = second.repeat()
+            # The options, none, keep tf.data from fusing shuffle and repeat into a
+            # stage that fills its buffer with several epochs of examples.
+            second = second.with_options(tf.data.Options()).repeat()
         others = second.batch(batch_size, drop_remainder=drop_remainder or repeated)
 
         def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
@@ -161,7 +165,7 @@ def _unknown_length(dataset: tf.data.Dataset) -> bool:
 def _check_arguments(
     mixer: Any, partner: Any, drop_remainder: Any, keep_originals: Any
 ) -> None:
-    check_mixer(_OWNER, mixer)
+    base.require(_OWNER, mixer)
     checks.boolean(_OWNER, "drop_remainder", drop_remainder)
     checks.boolean(_OWNER, "keep_originals", keep_originals)
     if partner is not None and not isinstance(partner, tf.data.Dataset):
@@ -169,15 +173,6 @@ def _check_arguments(
             f"{_OWNER}: partner must be a tf.data.Dataset, got "
             f"{type(partner).__name__}. It is the dataset that the second stream is "
             "taken from; leave it out to mix a dataset with itself."
-        )
-
-
-def check_mixer(owner: str, mixer: Any) -> None:
-    """Refuses what is not a mixer."""
-    if not isinstance(mixer, Mixer):
-        raise TypeError(
-            f"{owner}: mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
-            f"{mixer!r}."
         )
 
 
