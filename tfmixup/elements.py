@@ -11,6 +11,7 @@ __all__ = [
     "Parts",
     "batch_size",
     "check_batched",
+    "check_not_a_pair",
     "check_same_shapes",
     "check_unbatched",
     "head",
@@ -210,4 +211,20 @@ def check_unbatched(owner: str, parts: Parts) -> None:
             f"{_several(specs)}. two_streams batches by itself: remove .batch(...), "
             "call dataset.unbatch(), or use tfmixup.in_batch for batches. Integer "
             "labels that are one-hot or multi-hot must be cast to float32."
+        )
+
+
+def check_not_a_pair(owner: str, element: Any) -> None:
+    """Refuses ((x_i, y_i), (x_j, y_j)), where class ids would pass for features."""
+    if not (isinstance(element, tuple) and len(element) == 2):
+        return
+    one, other = element
+    if not (isinstance(one, tuple) and isinstance(other, tuple) and len(one) == 2):
+        return
+    flat = [tf.nest.flatten(part) for part in (one, other)]
+    kinds = [[(t.dtype, t.shape.rank) for t in part] for part in flat]
+    if kinds[0] == kinds[1] and any(d.is_integer and r == 1 for d, r in kinds[0]):
+        raise ValueError(
+            f"{owner}: the element looks like a pair of batches ((x, y), (x, y)), but "
+            "this function mixes one batch with itself. Map mixer.pair instead."
         )

@@ -173,7 +173,15 @@ class Mixer(abc.ABC):
 
         Raises:
           TypeError, ValueError: as `check_spec`.
-          tf.errors.InvalidArgumentError: a class label outside [0, num_classes).
+          KeyError: a dict element has not all of the mixer's keys.
+          tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
+            batches of different shapes.
+
+        Example:
+          >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
+          >>> params = tfmixup.MixUpParams(lam=tf.fill([4], 0.5))
+          >>> tfmixup.MixUp().apply((x, y), (3 * x, 3 * y), params)[1][0].numpy()
+          array([2.], dtype=float32)
         """
         one = elements.read(self.split(first))
         other = elements.read(self.split(second))
@@ -231,7 +239,7 @@ class Mixer(abc.ABC):
           As `apply`.
         """
         batch = element[0] if len(element) == 1 else element
-        _refuse_pairs(self.name, batch)
+        elements.check_not_a_pair(self.name, batch)
         parts = elements.read(self.split(batch))
         self.check_spec(parts)
         size = elements.batch_size(parts)
@@ -253,6 +261,10 @@ class Mixer(abc.ABC):
 
         Raises:
           As `apply`.
+
+        Example:
+          >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
+          >>> mixed_x, mixed_y = tfmixup.MixUp(0.2).pair((x, y), (2 * x, 2 * y))
         """
         parts = elements.read(self.split(first))
         self.check_spec(parts)
@@ -270,22 +282,6 @@ def require(owner: str, mixer: Any) -> None:
         raise TypeError(
             f"{owner}: mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
             f"{mixer!r}."
-        )
-
-
-def _refuse_pairs(owner: str, element: Any) -> None:
-    """Refuses ((x_i, y_i), (x_j, y_j)), where class ids would pass for features."""
-    if not (isinstance(element, tuple) and len(element) == 2):
-        return
-    one, other = element
-    if not (isinstance(one, tuple) and isinstance(other, tuple) and len(one) == 2):
-        return
-    flat = [tf.nest.flatten(part) for part in (one, other)]
-    kinds = [[(t.dtype, t.shape.rank) for t in part] for part in flat]
-    if kinds[0] == kinds[1] and any(d.is_integer and r == 1 for d, r in kinds[0]):
-        raise ValueError(
-            f"{owner}: the element looks like a pair of batches ((x, y), (x, y)), but "
-            "this function mixes one batch with itself. Map mixer.pair instead."
         )
 
 
