@@ -39,7 +39,8 @@ def in_batch(
     Returns:
       A function for `Dataset.apply`, from batched elements `(x, y)`,
       `(x, y, sample_weight)` or dicts to mixed batches of the same structure, shapes
-      and cardinality. A batch of one cannot be mixed and is only cast and encoded.
+      and cardinality. A batch of one is mixed with itself: cast and encoded, up to
+      float rounding.
 
     Raises:
       TypeError, ValueError, KeyError: at once or when applied, if an argument or the
