@@ -658,7 +658,10 @@ def test_mixers_that_differ_in_one_field(name):
     ("one", "other"),
     [
         (tfd.Beta(0.4, 1.0), tfd.Beta(1.0, 0.4)),
-        (tfd.Beta(0.5, 1.0), tfd.Kumaraswamy(0.5, 1.0)),
+        (
+            tfd.TruncatedNormal(0.5, 0.2, 0.0, 1.0),
+            tfd.TruncatedCauchy(0.5, 0.2, 0.0, 1.0),
+        ),
         (tfd.Beta(0.4, 1.0), tfd.Beta(np.float64(0.4), np.float64(1.0))),
         (mixture(0.3), mixture(0.4)),
         (tfd.FiniteDiscrete([0.1, 0.2], probs=[0.5, 0.5]), tfd.Deterministic(0.1)),
