@@ -386,6 +386,8 @@ def test_integer_one_hot_labels(route, shape):
     if route == "two_streams" and len(shape) == 2:
         # Integer vectors are a batch of class ids just as well.
         message = "elements must be single examples.*int32.*remove .batch"
+    elif len(shape) == 3:
+        message = r"a mask must have the size of its image.*int32.*one-hot.*to float32"
     else:
         message = r"integer class labels must have shape \(batch,\) or .*to float32"
     with refused(ValueError, message, route):

@@ -378,7 +378,7 @@ def test_numpy_batches_by_hand():
 @pytest.mark.parametrize("jit", JIT)
 def test_in_batch_mixes_with_the_partner(jit):
     x = {"a": numbers((SIZE, 3, 2), "int16"), "b": numbers((SIZE, 4), "float64")}
-    y = {"ids": FIRST_IDS.astype(np.uint16), "boxes": numbers((SIZE, SIZE))}
+    y = {"ids": FIRST_IDS.astype(np.uint16), "sizes": numbers((SIZE, SIZE))}
     weight = tf.range(SIZE)
     mixer = make(num_classes=CLASSES, jit_compile=jit)
     mixed = mixer.apply_in_batch((x, y, weight), tf.constant(PARTNER), params())
@@ -387,7 +387,7 @@ def test_in_batch_mixes_with_the_partner(jit):
     for got, one in [
         (mixed[0]["a"], x["a"]),
         (mixed[0]["b"], x["b"]),
-        (mixed[1]["boxes"], y["boxes"]),
+        (mixed[1]["sizes"], y["sizes"]),
         (mixed[2], weight),
     ]:
         one = one.numpy()
@@ -633,8 +633,11 @@ FIELDS = {
     "probability": 0.5,
     "num_classes": 11,
     "label_smoothing": 0.1,
+    "targets": "pair",
+    "ignore_label": 255,
     "feature_keys": ("audio",),
     "target_keys": ("y",),
+    "length_keys": ("length",),
     "dtype": "float16",
     "jit_compile": True,
 }
@@ -642,7 +645,7 @@ FIELDS = {
 
 def test_fields_are_all_tested():
     names = {f.name for f in dataclasses.fields(tfmixup.MixUp) if f.init}
-    assert names == set(FIELDS)
+    assert names == {*FIELDS, "integer_masks"}  # which MixUp refuses
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -15,6 +15,8 @@ __all__ = [
     "feature",
     "fraction",
     "keys",
+    "lengths",
+    "no_boxes",
     "non_negative",
     "positive_integer",
     "same_spec",
@@ -184,3 +186,33 @@ def same_spec(owner: str, name: str, first: Any, second: Any) -> None:
             fail(f"{other.dtype.name} is not {one.dtype.name}")
         if not one.shape.is_compatible_with(other.shape):
             fail(f"shape {other.shape} is not {one.shape}")
+
+
+_BOXES = ("bbox", "bboxes", "boxes", "bounding_box", "bounding_boxes")
+
+
+def no_boxes(owner: str, targets: Any) -> None:
+    """Refuses bounding boxes, known by their name."""
+    if not isinstance(targets, dict):
+        for inner in targets if isinstance(targets, (tuple, list)) else ():
+            no_boxes(owner, inner)
+        return
+    for key, inner in targets.items():
+        if str(key).lower() in _BOXES:
+            raise ValueError(
+                f"{owner}: the target {key!r} looks like bounding boxes, and corners "
+                "of boxes cannot be averaged. Leave it out of target_keys, and mix "
+                "detection data by drawing both examples' boxes yourself."
+            )
+        no_boxes(owner, inner)
+
+
+def lengths(owner: str, specs: Any) -> None:
+    """Refuses what is neither a length nor a padding mask."""
+    for key, spec in (specs or {}).items():
+        _dense(owner, "lengths", spec)
+        if not (spec.dtype.is_integer or spec.dtype == tf.bool):
+            raise TypeError(
+                f"{owner}: length_keys name integer lengths or boolean padding masks, "
+                f"but {key!r} is {spec.dtype.name} of shape {spec.shape}. Cast it."
+            )

@@ -32,6 +32,7 @@ class Parts(NamedTuple):
     targets: Any
     weights: Any = None  # None where an element has no sample weights
     extras: Any = None  # a dict element's other keys; None for tuple elements
+    lengths: Any = None  # a dict of lengths and padding masks, or None
 
     def mixed(self) -> Parts:
         """The parts that mixing is about, without the extras."""
@@ -43,6 +44,7 @@ def split(
     element: Any,
     feature_keys: Sequence[str],
     target_keys: Sequence[str],
+    length_keys: Sequence[str] = (),
 ) -> Parts:
     """Takes an element, or an element_spec, apart.
 
@@ -51,6 +53,8 @@ def split(
       element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it.
       feature_keys: keys of a dict element that hold features.
       target_keys: keys of a dict element that hold targets.
+      length_keys: keys of a dict element, or of the dict of features of a tuple, that
+        hold lengths or padding masks.
 
     Returns:
       Its `Parts`.
@@ -63,22 +67,18 @@ def split(
         for name, keys in (
             ("feature_keys", feature_keys),
             ("target_keys", target_keys),
+            ("length_keys", length_keys),
         ):
-            missing = [k for k in keys if k not in element]
-            if missing:
-                raise KeyError(
-                    f"{owner}: elements have no key {missing[0]!r}, which {name}="
-                    f"{tuple(keys)!r} asks for; they have {sorted(element)}. "
-                    f"Pass {name}=(...) with keys of these elements."
-                )
-        used = {*feature_keys, *target_keys}
+            _check_keys(owner, element, name, keys)
+        used = {*feature_keys, *target_keys, *length_keys}
         return Parts(
             features={k: element[k] for k in feature_keys},
             targets={k: element[k] for k in target_keys},
             extras={k: v for k, v in element.items() if k not in used},
+            lengths={k: element[k] for k in length_keys} or None,
         )
     if isinstance(element, tuple) and len(element) in (2, 3):
-        return Parts(*element)
+        return _without_lengths(owner, Parts(*element), length_keys)
     came = type(element).__name__
     if isinstance(element, tuple):
         came += f" of {len(element)}"
@@ -89,13 +89,48 @@ def split(
     )
 
 
+def _check_keys(
+    owner: str, element: dict[str, Any], name: str, keys: Sequence[str]
+) -> None:
+    missing = [key for key in keys if key not in element]
+    if missing:
+        raise KeyError(
+            f"{owner}: elements have no key {missing[0]!r}, which {name}="
+            f"{tuple(keys)!r} asks for; they have {sorted(element)}. "
+            f"Pass {name}=(...) with keys of these elements."
+        )
+
+
+def _without_lengths(owner: str, parts: Parts, keys: Sequence[str]) -> Parts:
+    if not keys:
+        return parts
+    if not isinstance(parts.features, dict):
+        raise TypeError(
+            f"{owner}: length_keys={tuple(keys)!r} needs elements or features that are "
+            "dicts. Map the dataset to ({'audio': x, 'length': n}, y)."
+        )
+    _check_keys(owner, parts.features, "length_keys", keys)
+    lengths = {key: parts.features[key] for key in keys}
+    rest = {k: v for k, v in parts.features.items() if k not in keys}
+    return parts._replace(features=rest, lengths=lengths)
+
+
 def join(parts: Parts) -> Any:
     """Puts together what `split` took apart."""
+    lengths = parts.lengths or {}
     if parts.extras is not None:
-        return {**parts.features, **parts.targets, **parts.extras}
+        weights = {} if parts.weights is None else {"sample_weight": parts.weights}
+        return {
+            **parts.features,
+            **parts.targets,
+            **parts.extras,
+            **lengths,
+            **weights,
+        }
+    features = {**parts.features, **lengths} if lengths else parts.features
     if parts.weights is None:
-        return parts.features, parts.targets
-    return parts.features, parts.targets, parts.weights
+        return features, parts.targets
+    return features, parts.targets, parts.weights
 
 
 def read(parts: Parts) -> Parts:
@@ -109,8 +144,9 @@ def read(parts: Parts) -> Parts:
 
 
 def map_parts(fn: Callable[..., Any], *parts: Parts) -> Parts:
-    """Applies `fn` to every feature, target and weight; leaves out the extras."""
-    return Parts(*(map_nest(fn, *same) for same in zip(*(p[:3] for p in parts))))
+    """Applies `fn` to every tensor of the parts; leaves out the extras."""
+    mixed = zip(*(part.mixed() for part in parts))
+    return Parts(*(map_nest(fn, *same) for same in mixed))
 
 
 def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
@@ -124,8 +160,8 @@ def head(parts: Parts, n: tf.Tensor) -> Parts:
 
 
 def leaves(parts: Parts) -> list[Any]:
-    """Every feature, target and weight tensor, or its spec."""
-    nests = [part for part in parts[:3] if part is not None]
+    """Every tensor but the extras, or its spec."""
+    nests = [part for part in parts.mixed() if part is not None]
     return tf.nest.flatten(nests)
 
 

@@ -40,13 +40,14 @@ def _jit(mixer: Mixer, batch: Parts) -> bool:
 def _pair(
     mixer: Mixer, first: Parts, second: Parts, params: Any, *, keep_first: bool
 ) -> tuple[Parts | None, Parts]:
-    mixed = mixer.mix(mixer.encode(first), mixer.encode(second), params)
+    mixed = mixer.mix(first, second, params)
     return (mixer.plain(first) if keep_first else None), mixed
 
 
 def _in_batch(
     mixer: Mixer, batch: Parts, partner: tf.Tensor, params: Any, *, keep_first: bool
 ) -> Parts:
+    partner = mixer.partner_of(batch, params, partner)
     second = elements.map_parts(lambda part: tf.gather(part, partner), batch)
     return _pair(mixer, batch, second, params, keep_first=keep_first)[1]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfmixup import checks, elements, lambdas, seeding
+from tfmixup.blending import blend
 from tfmixup.elements import Parts
-from tfmixup.mixers.base import Mixer, as_float
+from tfmixup.mixers.lam import LambdaMixer
 
-__all__ = ["MixUp", "MixUpParams", "blend"]
+__all__ = ["MixUp", "MixUpParams"]
 
 
 class MixUpParams(NamedTuple):
@@ -26,7 +25,7 @@ class MixUpParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class MixUp(Mixer):
+class MixUp(LambdaMixer):
     r"""Blends pairs of examples and of their labels.
 
     .. math::
@@ -74,26 +73,6 @@ class MixUp(Mixer):
     """
 
     alpha: float = 0.2
-    _: dataclasses.KW_ONLY
-    # Distributions compare by identity; `_distribution_key` compares in its place.
-    distribution: tfp.distributions.Distribution | None = dataclasses.field(
-        default=None, compare=False
-    )
-    lam_range: tuple[float, float] | None = None
-    per: str = "example"
-    probability: float = 1.0
-    _distribution_key: Any = dataclasses.field(init=False, repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.choice(self.name, "per", self.per, ("example", "batch"))
-        checks.fraction(self.name, "probability", self.probability)
-        lam_range = lambdas.check(
-            self.name, self.alpha, self.distribution, self.lam_range
-        )
-        object.__setattr__(self, "alpha", float(self.alpha))
-        object.__setattr__(self, "lam_range", lam_range)
-        object.__setattr__(self, "_distribution_key", lambdas.key(self.distribution))
 
     def sample(
         self,
@@ -116,66 +95,16 @@ class MixUp(Mixer):
           >>> MixUp(0.2).sample(4, seed=[1, 2]).lam.shape
           TensorShape([4])
         """
-        shape = [batch_size if self.per == "example" else 1]
-        if num_batches is not None:
-            shape = [num_batches, *shape]
-        for_lam, for_choice = seeding.split(seed, 2)
-        lam = lambdas.sample(
-            shape,
-            for_lam,
-            alpha=self.alpha,
-            distribution=self.distribution,
-            lam_range=self.lam_range,
-        )
-        if self.probability < 1:
-            chosen = tf.random.stateless_uniform(shape, for_choice) < self.probability
-            lam = tf.where(chosen, lam, 1.0)
-        return MixUpParams(lam)
-
-    def mix(self, first: Parts, second: Parts, params: MixUpParams) -> Parts:
-        """Blends two batches with labels encoded; see `apply` for whole elements."""
-        if self.alpha == 0 or self.probability == 0:
-            # 0 times an infinite feature of the partner would be NaN.
-            return self.plain(first)
-        sometimes = self.probability < 1
-
-        def features(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            return blend(a, b, params.lam, tf.as_dtype(self.dtype), sometimes)
-
-        def floats(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            return blend(a, b, params.lam, as_float(a).dtype, sometimes)
-
-        return Parts(
-            elements.map_nest(features, first.features, second.features),
-            elements.map_nest(floats, first.targets, second.targets),
-            elements.map_nest(floats, first.weights, second.weights),
+        return MixUpParams(
+            self.draw_lam(self.draw_shape(batch_size, num_batches), seed)
         )
 
+    def mix_features(
+        self, first: tf.Tensor, second: tf.Tensor, params: MixUpParams
+    ) -> tf.Tensor:
+        """Blends one feature: `λ·x_i + (1 − λ)·x_j`."""
+        return blend(first, second, params.lam, tf.as_dtype(self.dtype), self.sometimes)
 
-def blend(
-    first: tf.Tensor,
-    second: tf.Tensor,
-    lam: tf.Tensor,
-    dtype: tf.DType,
-    sometimes: bool = False,
-) -> tf.Tensor:
-    """Computes `λ·first + (1 − λ)·second`.
-
-    Args:
-      first: (B, ...).
-      second: (B, ...).
-      lam: float32 (B,) or (1,).
-      dtype: of the result; computed in float32, for float64 in float64.
-      sometimes: many λ are 1 on purpose: take `first` there, also where `second` is
-        infinite or NaN.
-
-    Returns:
-      (B, ...), rounded to nearest where `dtype` is an integer one.
-    """
-    compute = tf.float64 if dtype == tf.float64 else tf.float32
-    lam = tf.cast(tf.reshape(lam, [-1] + [1] * (first.shape.rank - 1)), compute)
-    one, other = tf.cast(first, compute), tf.cast(second, compute)
-    mixed = lam * one + (1 - lam) * other
-    if sometimes:
-        mixed = tf.where(lam == 1, one, mixed)
-    return tf.cast(tf.round(mixed) if dtype.is_integer else mixed, dtype)
+    def share(self, first: Parts, second: Parts, params: MixUpParams) -> tf.Tensor:
+        """The label's λ is the example's."""
+        return params.lam
