@@ -701,3 +701,45 @@ def test_error_of_the_source_arrives_and_nothing_hangs(route):
     assert batches == [4] * 7
     assert isinstance(error, tf.errors.InvalidArgumentError)
     assert "cannot decode example 30" in str(error)
+
+
+# At the mixer itself ----------------------------------------------------------------
+
+
+@each_route
+def test_elements_without_features(route):
+    dataset = tf.data.Dataset.from_tensor_slices(((), tf.zeros([12, 3])))
+    with refused(ValueError, r"elements have no features: x is \(\)", route):
+        ROUTES[route](dataset, MIXER)
+
+
+@pytest.mark.parametrize(
+    ("seed", "came"),
+    [
+        (5, r"int32 of shape \(\)"),
+        ([1, 2, 3], r"int32 of shape \(3,\)"),
+        ([1.0, 2.0], r"float32 of shape \(2,\)"),
+    ],
+    ids=short,
+)
+def test_seed_of_one_batch(seed, came):
+    batch = tf.zeros([4, 5]), tf.zeros([4, 3])
+    message = rf"^tfmixup\.MixUp: seed must be two integers, .*got {came}"
+    with refused(ValueError, message):
+        MIXER(*batch, seed=seed)
+    with refused(ValueError, message):
+        MIXER.pair(batch, batch, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["feature_keys", "target_keys", "length_keys"])
+@pytest.mark.parametrize(
+    ("keys", "error", "message"),
+    [
+        (("a", "a"), ValueError, r"=\('a', 'a'\) names a key twice"),
+        ((["a"],), TypeError, r" must hold dict keys, got \['a'\] \(list\)"),
+    ],
+    ids=short,
+)
+def test_keys_that_are_no_set_of_keys(name, keys, error, message):
+    with refused(error, rf"^tfmixup\.MixUp: {name}{message}"):
+        tfmixup.MixUp(**{name: keys})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 __all__ = [
+    "batch_seed",
     "boolean",
     "choice",
     "feature",
@@ -124,7 +125,27 @@ def keys(owner: str, name: str, value: Any) -> tuple[str, ...]:
             f"{owner}: {name} must be a tuple of dict keys, got {value!r}. "
             f"Write {name}=({example!r},)."
         )
+    for key in value:
+        if not isinstance(key, Hashable):
+            raise TypeError(
+                f"{owner}: {name} must hold dict keys, got {key!r} "
+                f"({type(key).__name__}). Write {name}=('image',)."
+            )
+    if len(set(value)) < len(value):
+        raise ValueError(f"{owner}: {name}={value!r} names a key twice.")
     return tuple(value)
+
+
+def batch_seed(owner: str, value: Any) -> tf.Tensor:
+    """Refuses what is not a pair of integers; returns it as int32 of shape (2,)."""
+    seed = tf.convert_to_tensor(value)
+    if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
+        raise ValueError(
+            f"{owner}: seed must be two integers, such as seed=[1, 2], got "
+            f"{seed.dtype.name} of shape {seed.shape}. two_streams and in_batch take "
+            "one integer."
+        )
+    return tf.cast(seed, tf.int32)
 
 
 def _dense(owner: str, role: str, spec: Any) -> None:

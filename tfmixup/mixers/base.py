@@ -134,7 +134,7 @@ class Mixer(Contract, abc.ABC):
         parts = elements.read(self.split(batch))
         self.check_spec(parts)
         size = elements.batch_size(parts)
-        for_partner, for_params = _two_seeds(seed)
+        for_partner, for_params = _two_seeds(self.name, seed)
         partner = partners.sample(size, for_partner)
         return self.apply_in_batch(batch, partner, self.sample(size, for_params))
 
@@ -159,7 +159,7 @@ class Mixer(Contract, abc.ABC):
         """
         parts = elements.read(self.split(first))
         self.check_spec(parts)
-        _, for_params = _two_seeds(seed)
+        _, for_params = _two_seeds(self.name, seed)
         params = self.sample(elements.batch_size(parts), for_params)
         return self.apply(first, second, params)
 
@@ -176,5 +176,7 @@ def require(owner: str, mixer: Any) -> None:
         )
 
 
-def _two_seeds(seed: tf.Tensor | None) -> list[tf.Tensor]:
-    return seeding.split(seeding.fresh() if seed is None else seed, 2)
+def _two_seeds(owner: str, seed: Any) -> list[tf.Tensor]:
+    if seed is None:
+        return seeding.split(seeding.fresh(), 2)
+    return seeding.split(checks.batch_seed(owner, seed), 2)

@@ -150,6 +150,11 @@ class Contract(Config, abc.ABC):
             one-hot encoded.
         """
         owner = owner or self.name
+        if not tf.nest.flatten(parts.features):
+            raise ValueError(
+                f"{owner}: elements have no features: x is {parts.features!r}. Map the "
+                "dataset to (x, y) with a tensor x."
+            )
         for spec in tf.nest.flatten(parts.features):
             checks.feature(owner, spec, tf.as_dtype(self.dtype))
         if parts.weights is not None:
