@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["keep_epochs"]
+__all__ = ["keep_epochs", "with_cardinality"]
 
 
 def keep_epochs(
@@ -30,15 +31,18 @@ def keep_epochs(
     Returns:
       A dataset of the same elements and cardinality.
     """
-    cardinality = mixed.cardinality()
-    keeper = tf.data.Dataset.zip(tuple(sources)).flat_map(lambda *_: mixed)
-    second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
-    # Saved and restored in this order, so that a stage still at work has the last word
-    # on counts that change within an epoch, as a repeated partner's does.
-    kept = tf.data.Dataset.choose_from_datasets(
-        [keeper, mixed], second, stop_on_empty_dataset=True
+    never_read = tf.data.Dataset.zip(tuple(sources)).map(_plain_call(lambda *_: 0))
+    zeros = tf.data.Dataset.from_tensors(0).repeat()
+    always_second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
+    keeper = tf.data.Dataset.choose_from_datasets(
+        [never_read, zeros], always_second, stop_on_empty_dataset=True
     )
-    return with_cardinality(kept, cardinality)
+    # Saved and restored in this order, so that a stage still at work has the last word
+    # on counts that change within an epoch, as a repeated partner's does. A zip with an
+    # endless dataset keeps the length without an assert, which sharding would break.
+    both = tf.data.Dataset.zip((keeper, mixed))
+    # Not a map, which tf.data makes a parallel one that works ahead.
+    return both.scan(tf.constant(0), _plain_call(lambda state, pair: (state, pair[1])))
 
 
 def with_cardinality(
@@ -48,3 +52,7 @@ def with_cardinality(
     if int(cardinality) == tf.data.UNKNOWN_CARDINALITY:
         return dataset
     return dataset.apply(tf.data.experimental.assert_cardinality(int(cardinality)))
+
+
+def _plain_call(fn: Callable[..., Any]) -> Callable[..., Any]:
+    return tf.autograph.experimental.do_not_convert(fn)
