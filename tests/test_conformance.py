@@ -1,10 +1,8 @@
 """What six peers were measured to do, one test for every row that a mixup can have.
 
 The rows are those of the comparison table (keras.layers, keras-cv, Model Garden, the
-recipe of Keras's example, timm, the paper's code). Left out are the rows that are not
-about mixup: "label weight = pixels kept" (CutMix alone cuts pixels), masks and bounding
-boxes (tfmixup mixes neither: refused or passed through as extra keys). The row of the
-tf.data service is in test_edges.py.
+recipe of Keras's example, timm, the paper's code); the rows of CutMix, masks and
+bounding boxes are at the end. The row of the tf.data service is in test_edges.py.
 
 Most tests feed unit vectors: example k is the k-th unit vector. A mixed row then has λ
 at the first example's place and 1 − λ at the partner's, so that both can be read off,
@@ -458,3 +456,97 @@ def test_row_mixed_precision_policy_in_fit(policy, features):
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][-1] < 0.8 * history["loss"][0]
     assert history["mixed_accuracy"][-1] > 0.6
+
+
+# CutMix, masks, bounding boxes: images of one colour each, so that pixels can be told
+
+
+def flat_images(n, height, width, channels=1, **columns):
+    """Dict elements: every pixel of the k-th image is k, its label and id are k."""
+    ids = np.arange(n)
+    shape = (n, height, width, channels)
+    images = np.broadcast_to(ids.reshape(n, 1, 1, 1), shape).astype(np.uint8)
+    columns = {"image": images, "label": ids, "id": ids, **columns}
+    return tf.data.Dataset.from_tensor_slices(columns)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("size", [(8, 8), (8, 40), (40, 8)])
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_row_label_weight_is_the_share_of_pixels_kept(route, size, batch_size):
+    dataset = flat_images(12, *size).repeat(10)
+    mixer = tfmixup.CutMix(num_classes=12, dtype="uint8")
+    got = collect(mix(route, dataset, mixer, batch_size, seed=30, drop_remainder=False))
+    assert len(got["id"]) == 120
+    # In every example each class weighs exactly what its colour covers.
+    counts = np.stack(
+        [(got["image"] == k).sum(axis=(1, 2, 3)) for k in range(12)], axis=1
+    )
+    np.testing.assert_allclose(got["label"], counts / np.prod(size), atol=1e-7)
+    assert got["label"].min() >= 0
+    np.testing.assert_allclose(got["label"].sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("channel", [True, False])
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_row_masks_are_mixed_as_their_image(route, name, channel):
+    # Two classes in every mask: its own pixel values, and one that is everywhere.
+    masks = np.arange(1, 7).reshape(6, 1, 1) * np.ones([6, 4, 9], np.int64)
+    masks[:, ::2] = 0
+    dataset = flat_images(6, 4, 9, mask=masks[..., None] if channel else masks)
+    mixer = getattr(tfmixup, name)(1.0, num_classes=7, target_keys=("label", "mask"))
+    mixed = mix(route, dataset, mixer, 3, seed=31)
+    assert mixed.element_spec["mask"] == tf.TensorSpec([3, 4, 9, 7], tf.float32)
+    got = collect(mixed)
+    hot = np.eye(7, dtype=np.float32)[masks]
+    if name == "MixUp":
+        # Labels are one-hot of the id: they say which two, and by how much.
+        expected = np.einsum("bk,khwc->bhwc", got["label"][:, :6], hot)
+    else:
+        which = got["image"][..., 0].astype(int)
+        expected = hot[which, np.arange(4)[:, None], np.arange(9)]
+    np.testing.assert_allclose(got["mask"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_row_integer_masks_of_one_channel_stay_so(route):
+    masks = np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1) * np.ones(
+        [6, 4, 9, 1], np.uint8
+    )
+    dataset = flat_images(6, 4, 9, 3, mask=masks)
+    mixer = tfmixup.CutMix(num_classes=6, target_keys=("mask",), integer_masks=True)
+    mixed = mix(route, dataset, mixer, 3, seed=32)
+    assert mixed.element_spec["mask"] == tf.TensorSpec([3, 4, 9, 1], tf.uint8)
+    got = collect(mixed)
+    np.testing.assert_array_equal(got["mask"], got["image"][..., :1])
+    np.testing.assert_array_equal(got["label"], got["id"])  # an extra key
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("name", ["MixUp", "CutMix"])
+def test_row_bounding_boxes_are_refused_or_passed_through(route, name):
+    boxes = np.random.default_rng(9).uniform(size=(6, 2, 4)).astype(np.float32)
+    dataset = flat_images(6, 4, 9, bboxes=boxes)
+    make = getattr(tfmixup, name)
+    with pytest.raises(ValueError, match="'bboxes' looks like bounding boxes, and"):
+        mix(route, dataset, make(target_keys=("label", "bboxes"), num_classes=6), 3)
+    got = collect(mix(route, dataset, make(num_classes=6), 3))
+    np.testing.assert_array_equal(got["bboxes"], boxes[got["id"]])
+
+
+@pytest.mark.parametrize("route", SEEDED)
+def test_row_mixup_or_cutmix_by_switch_prob(route):
+    images, labels = np.eye(8, dtype=np.float32).reshape(8, 8, 1, 1), np.arange(8)
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+    mixers = [tfmixup.MixUp(0.8, num_classes=8), tfmixup.CutMix(1.0, num_classes=8)]
+    mixed = mix(route, dataset.repeat(200), tfmixup.RandomChoice(mixers), 8, seed=33)
+    # MixUp gives values between 0 and 1, CutMix none. (A batch of MixUp has none with
+    # a chance below 1e-6: all λ 0 or 1, or in two_streams all partners themselves.)
+    blended = [
+        np.any((b["image"] > 1e-6) & (b["image"] < 1 - 1e-6))
+        for b in mixed.as_numpy_iterator()
+    ]
+    # Binomial of 200: false alarms 1e-6.
+    low, high = stats.binom.ppf([5e-7, 1 - 5e-7], 200, 0.5)
+    assert low <= np.sum(blended) <= high

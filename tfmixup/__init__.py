@@ -1,18 +1,54 @@
 """mixup as a tf.data pipeline component."""
 
-from tfmixup import keras
+from tfmixup import keras, plot
 from tfmixup._version import __version__
 from tfmixup.device import prefetch_to_device
-from tfmixup.mixers import Mixer, MixUp, MixUpParams
-from tfmixup.pairing import in_batch, two_streams
+from tfmixup.imbalance import (
+    class_balanced,
+    class_counts,
+    label_mass,
+    weight_by_class,
+)
+from tfmixup.mixers import (
+    BetweenClass,
+    CMixup,
+    CMixupParams,
+    CutMix,
+    CutMixParams,
+    Mixer,
+    MixUp,
+    MixUpParams,
+    RandomChoice,
+    RandomChoiceParams,
+    Remix,
+    ResizeMix,
+    ResizeMixParams,
+)
+from tfmixup.pairing import from_tensors, in_batch, two_streams
 
 __all__ = [
+    "BetweenClass",
+    "CMixup",
+    "CMixupParams",
+    "CutMix",
+    "CutMixParams",
     "MixUp",
     "MixUpParams",
     "Mixer",
+    "RandomChoice",
+    "RandomChoiceParams",
+    "Remix",
+    "ResizeMix",
+    "ResizeMixParams",
     "__version__",
+    "class_balanced",
+    "class_counts",
+    "from_tensors",
     "in_batch",
     "keras",
+    "label_mass",
+    "plot",
     "prefetch_to_device",
     "two_streams",
+    "weight_by_class",
 ]

@@ -112,7 +112,7 @@ def boolean(owner: str, name: str, value: Any) -> None:
 
 def choice(owner: str, name: str, value: Any, options: Sequence[Any]) -> None:
     """Refuses what is not one of `options` (1 is not True)."""
-    if not any(value is o or (isinstance(o, str) and value == o) for o in options):
+    if not any(value is o or (isinstance(value, str) and value == o) for o in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{owner}: {name} must be one of {listed}; got {value!r}.")
 
@@ -222,8 +222,10 @@ def no_boxes(owner: str, targets: Any) -> None:
         if str(key).lower() in _BOXES:
             raise ValueError(
                 f"{owner}: the target {key!r} looks like bounding boxes, and corners "
-                "of boxes cannot be averaged. Leave it out of target_keys, and mix "
-                "detection data by drawing both examples' boxes yourself."
+                "of boxes cannot be averaged: a mixed image has the boxes of both "
+                "examples. Leave it out of target_keys and map a second, independently "
+                "shuffled dataset's boxes in yourself (concatenated, each with its "
+                "weight), or rename it if these are no boxes."
             )
         no_boxes(owner, inner)
 

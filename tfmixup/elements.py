@@ -224,8 +224,13 @@ def check_batched(owner: str, parts: Parts) -> None:
         )
 
 
-def check_unbatched(owner: str, parts: Parts) -> None:
+def check_unbatched(owner: str, parts: Parts, sequences: bool = False) -> None:
     """Refuses elements that are batches already, where their spec tells.
+
+    Args:
+      owner: named in errors.
+      parts: specs of an element.
+      sequences: integer labels may be vectors, such as those of CTC.
 
     Raises:
       ValueError: every part starts with an unknown dimension, as `Dataset.batch`
@@ -237,6 +242,7 @@ def check_unbatched(owner: str, parts: Parts) -> None:
         spec
         for spec in tf.nest.flatten(parts.targets)
         if isinstance(spec, tf.TensorSpec)
+        and not sequences
         and spec.dtype.is_integer
         and spec.shape.rank == 1
         and spec.shape != [1]
@@ -246,7 +252,9 @@ def check_unbatched(owner: str, parts: Parts) -> None:
             f"{owner}: elements must be single examples, but they look batched: "
             f"{_several(specs)}. two_streams batches by itself: remove .batch(...), "
             "call dataset.unbatch(), or use tfmixup.in_batch for batches. Integer "
-            "labels that are one-hot or multi-hot must be cast to float32."
+            "labels that are one-hot or multi-hot must be cast to float32; images and "
+            "masks of unknown size need one: tf.ensure_shape(image, [H, W, C]); "
+            "examples of different length need padded_shapes."
         )
 
 

@@ -83,6 +83,11 @@ def _two_streams(source: Source, alpha: float, **options: Any) -> tf.data.Datase
     return resume.keep_epochs(mixed, [seeds])
 
 
+def _from_tensors(source: Source, alpha: float) -> tf.data.Dataset:
+    mixer = tfmixup.MixUp(alpha, num_classes=source.workload.num_classes)
+    return tfmixup.from_tensors(source.rows, mixer, source.workload.batch_size)
+
+
 def _in_batch(source: Source, alpha: float) -> tf.data.Dataset:
     mixer = tfmixup.MixUp(alpha, num_classes=source.workload.num_classes)
     return source.stream(0).apply(tfmixup.in_batch(mixer))
@@ -144,6 +149,14 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender("two_streams", "two_streams", "ours", "dataset", _two_streams),
+        Contender(
+            "from_tensors",
+            "from_tensors",
+            "ours",
+            "dataset",
+            _from_tensors,
+            only=(settings.PIPELINE,),
+        ),
         Contender("in_batch", "in_batch", "ours", "batch", _in_batch),
         Contender(
             "keras_layer",

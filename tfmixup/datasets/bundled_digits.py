@@ -102,6 +102,7 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     *,
     as_supervised: bool = False,
+    read_config: tfds.ReadConfig | None = None,
 ) -> tuple[Any, tfds.core.DatasetInfo]:
     """Loads a data set by name: the bundled digits, or any that TFDS knows.
 
@@ -116,6 +117,8 @@ def load(
         default (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
       as_supervised: Whether the elements are (image, label) tuples instead of
         dicts of all the features.
+      read_config: TFDS's own; `tfds.ReadConfig(assert_cardinality=False)` is needed
+        where workers share a pass (dynamic sharding by tf.data service).
 
     Returns:
       The `tf.data.Dataset` (for a list of splits a list, for None a dict) and
@@ -136,6 +139,7 @@ def load(
             split=split,
             data_dir=None if data_dir is None else os.fspath(data_dir),
             as_supervised=as_supervised,
+            read_config=read_config,
             with_info=True,
         )
     except ModuleNotFoundError as error:

@@ -1,6 +1,26 @@
 """How two batches become one."""
 
 from tfmixup.mixers.base import Mixer
+from tfmixup.mixers.between_class import BetweenClass
+from tfmixup.mixers.cmixup import CMixup, CMixupParams
+from tfmixup.mixers.cutmix import CutMix, CutMixParams
 from tfmixup.mixers.mixup import MixUp, MixUpParams
+from tfmixup.mixers.random_choice import RandomChoice, RandomChoiceParams
+from tfmixup.mixers.remix import Remix
+from tfmixup.mixers.resizemix import ResizeMix, ResizeMixParams
 
-__all__ = ["MixUp", "MixUpParams", "Mixer"]
+__all__ = [
+    "BetweenClass",
+    "CMixup",
+    "CMixupParams",
+    "CutMix",
+    "CutMixParams",
+    "MixUp",
+    "MixUpParams",
+    "Mixer",
+    "RandomChoice",
+    "RandomChoiceParams",
+    "Remix",
+    "ResizeMix",
+    "ResizeMixParams",
+]

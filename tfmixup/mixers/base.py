@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tfmixup import checks, elements, partners, seeding, targets
+from tfmixup.elements import Parts
 from tfmixup.mixers import compiled
 from tfmixup.mixers.contract import Contract
 
@@ -79,8 +80,8 @@ class Mixer(Contract, abc.ABC):
         self.check_spec(one)
         checks.same_spec(self.name, "the second batch", one.mixed(), other.mixed())
         elements.check_same_shapes(self.name, one, other)
-        labels = (one.targets, other.targets)
-        with tf.control_dependencies([self._check_values(labels)]):
+        checked = [*self._check_values(one), *self._check_values(other)]
+        with tf.control_dependencies(checked):
             original, mixed = compiled.pair(
                 self, one.mixed(), other.mixed(), params, keep_first
             )
@@ -105,7 +106,7 @@ class Mixer(Contract, abc.ABC):
         """
         parts = elements.read(self.split(element))
         self.check_spec(parts)
-        with tf.control_dependencies([self._check_values(parts.targets)]):
+        with tf.control_dependencies(self._check_values(parts)):
             mixed = compiled.in_batch(self, parts.mixed(), partner, params)
         return elements.join(mixed._replace(extras=parts.extras))
 
@@ -157,14 +158,20 @@ class Mixer(Contract, abc.ABC):
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
           >>> mixed_x, mixed_y = tfmixup.MixUp(0.2).pair((x, y), (2 * x, 2 * y))
         """
+        if self.in_batch_only:
+            raise ValueError(
+                f"{self.name}: this mixer chooses partners within a batch and cannot "
+                "take a second one. Map the mixer itself, or use tfmixup.in_batch."
+            )
         parts = elements.read(self.split(first))
         self.check_spec(parts)
         _, for_params = _two_seeds(self.name, seed)
         params = self.sample(elements.batch_size(parts), for_params)
         return self.apply(first, second, params)
 
-    def _check_values(self, labels: Any) -> tf.Operation:
-        return targets.check_values(self.name, labels, self.options)
+    def _check_values(self, parts: Parts) -> list[tf.Operation]:
+        labels = targets.check_values(self.name, parts.targets, self.options)
+        return [labels, *self.check_sizes(parts)]
 
 
 def require(owner: str, mixer: Any) -> None:

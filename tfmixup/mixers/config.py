@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks
@@ -37,8 +38,8 @@ class Config:
     def __post_init__(self) -> None:
         self._check_targets()
         self._check_keys()
-        if not isinstance(self.dtype, str):
-            object.__setattr__(self, "dtype", tf.as_dtype(self.dtype).name)
+        if isinstance(self.dtype, (tf.DType, type, np.dtype)):
+            object.__setattr__(self, "dtype", _dtype_name(self.dtype))
         checks.choice(self.name, "dtype", self.dtype, DTYPES)
         checks.choice(self.name, "jit_compile", self.jit_compile, (True, False, "auto"))
 
@@ -57,6 +58,11 @@ class Config:
             integer_masks=self.integer_masks,
             combination=self.targets,
         )
+
+    @property
+    def keeps_integers(self) -> bool:
+        """Whether integer targets of any shape are kept, in pairs."""
+        return self.targets == "pair" and self.num_classes is None
 
     def __repr__(self) -> str:
         own = []
@@ -81,6 +87,12 @@ class Config:
                 "keras.losses.CategoricalCrossentropy(label_smoothing=...)."
             )
         checks.choice(owner, "targets", self.targets, tuple(COMBINATIONS))
+        if self.label_smoothing and self.targets == "union":
+            raise ValueError(
+                f"{owner}: label_smoothing={self.label_smoothing} is for one class an "
+                "example, and targets='union' has several. Smooth in the loss: "
+                "keras.losses.BinaryCrossentropy(label_smoothing=...)."
+            )
         checks.boolean(owner, "integer_masks", self.integer_masks)
         if self.integer_masks and not self.moves_pixels:
             raise ValueError(
@@ -132,3 +144,10 @@ class Config:
                 seen[key] = name
         if not self.feature_keys:
             raise ValueError(f"{owner}: feature_keys is empty: name at least one key.")
+
+
+def _dtype_name(dtype: tf.DType | type | np.dtype) -> str | tf.DType | type | np.dtype:
+    try:
+        return tf.as_dtype(dtype).name
+    except TypeError:
+        return dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -64,6 +65,22 @@ class Contract(Config, abc.ABC):
         """Mixes one encoded target, or sample weights, of shape (B, ...)."""
         return blend(first, second, share, as_float(first).dtype, sometimes=True)
 
+    def target_mixer(
+        self, features: Any, share: tf.Tensor, params: Any
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """`mix_target` as a function of two tensors, made once for a batch.
+
+        Args:
+          features: the first batch's; their shapes tell which targets have pixels.
+          share: what `share` returned.
+          params: the sampled ones.
+        """
+        return lambda first, second: self.mix_target(first, second, share, params)
+
+    def check_sizes(self, parts: Parts) -> list[tf.Operation]:
+        """Operations that raise at sizes that no spec could tell; run outside XLA."""
+        return []
+
     def partner_of(self, batch: Parts, params: Any, partner: tf.Tensor) -> tf.Tensor:
         """Which example of the batch each is mixed with, int32 (B,).
 
@@ -94,12 +111,11 @@ class Contract(Config, abc.ABC):
             return self.plain(first)
         share = self.share(first, second, params)
         options = self.options
+        mix_target = self.target_mixer(first.features, share, params)
 
         def target(one: tf.Tensor, other: tf.Tensor) -> Any:
             def mixed(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-                return targets.normalise(
-                    one, self.mix_target(a, b, share, params), options
-                )
+                return targets.normalise(one, mix_target(a, b), options)
 
             encoded = (targets.encode(one, options), targets.encode(other, options))
             return targets.combine(self.targets, *encoded, share, mixed)
@@ -115,8 +131,7 @@ class Contract(Config, abc.ABC):
             ),
             elements.map_nest(target, first.targets, second.targets),
             elements.map_nest(
-                lambda a, b: self.mix_target(as_float(a), as_float(b), share, params),
-                *weights,
+                lambda a, b: mix_target(as_float(a), as_float(b)), *weights
             ),
             lengths=elements.map_nest(
                 lambda a, b: _longer(a, b, share), first.lengths, second.lengths
@@ -161,9 +176,8 @@ class Contract(Config, abc.ABC):
             for spec in tf.nest.flatten(parts.weights):
                 checks.weight(owner, spec)
         elements.check_batched(owner, parts)
-        checks.no_boxes(owner, parts.targets)
         checks.lengths(owner, parts.lengths)
-        if self.ignore_label is not None and "sample_weight" in (parts.extras or ()):
+        if self.ignore_label is not None and _has_weights(parts):
             raise ValueError(
                 f"{owner}: ignore_label={self.ignore_label} adds a key 'sample_weight' "
                 "to the elements, and they have one. Map them to tuples "
@@ -174,7 +188,18 @@ class Contract(Config, abc.ABC):
     def split(self, element: Any, owner: str | None = None) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
         keys = (self.feature_keys, self.target_keys, self.length_keys)
-        return elements.split(owner or self.name, element, *keys)
+        parts = elements.split(owner or self.name, element, *keys)
+        # Before all other checks: what they say of boxes would not help.
+        checks.no_boxes(owner or self.name, parts.targets)
+        return parts
+
+
+def _has_weights(parts: Parts) -> bool:
+    """Whether a dict element has a key that `elements.join` would overwrite."""
+    if parts.extras is None:
+        return False
+    named = (parts.features, parts.targets, parts.extras, parts.lengths)
+    return any("sample_weight" in (part or ()) for part in named)
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from tfmixup.mixers.base import Mixer
 __all__ = ["Draws", "stream"]
 
 # Sampling this many λ at once costs TFP little more than sampling a few.
-_DRAWS_AT_ONCE = 2048
+_DRAWS_AT_ONCE = 8192
 
 
 class Draws(NamedTuple):

@@ -8,9 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
-from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
-from tfmixup.pairing import parameters, resume
+from tfmixup.pairing import arguments, originals, padding, parameters, resume
 
 __all__ = ["two_streams"]
 
@@ -25,6 +24,8 @@ def two_streams(
     shuffle_buffer_size: int = 10_000,
     drop_remainder: bool = True,
     keep_originals: bool = False,
+    padded_shapes: Any = None,
+    padding_values: Any = None,
     seed: int | None = None,
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     r"""Mixes batches of a shuffled dataset with batches of it shuffled again.
@@ -48,6 +49,11 @@ def two_streams(
         static; TPUs need that.
       keep_originals: emit every batch of the first stream too, cast and encoded but
         not mixed, before its mixed batch: twice the length.
+      padded_shapes: for examples of different length, as in `Dataset.padded_batch`: a
+        nest like the elements, such as `([None], [])` for waveforms and scalar labels.
+        Each batch is padded to its longest example, and two batches to the longer of
+        both before they are mixed. None for examples of one shape.
+      padding_values: what to pad with, as in `Dataset.padded_batch`: None for zeros.
       seed: the same integer and the same data give the same stream, epoch after epoch
         (each of which differs from the last), for any number of parallel calls. None
         gives another stream in every run. As everywhere in tf.data, a seed set by
@@ -74,13 +80,23 @@ def two_streams(
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
-    _check_arguments(mixer, partner, drop_remainder, keep_originals)
-    checks.positive_integer(_OWNER, "batch_size", batch_size)
+    flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
+    arguments.check(_OWNER, mixer, batch_size, flags, seed)
+    if mixer.in_batch_only:
+        raise ValueError(
+            f"{_OWNER}: {mixer.name} chooses partners within a batch. Use "
+            "dataset.shuffle(...).batch(...).apply(tfmixup.in_batch(mixer))."
+        )
     checks.positive_integer(_OWNER, "shuffle_buffer_size", shuffle_buffer_size)
-    checks.seed(_OWNER, seed)
+    _check_partner(partner)
+    padding.check(_OWNER, padded_shapes, padding_values)
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        _check_dataset(mixer, dataset, partner, batch_size, drop_remainder)
+        if padded_shapes is None:
+            elements.check_unbatched(
+                _OWNER, mixer.split(dataset.element_spec, _OWNER), mixer.keeps_integers
+            )
+        _check_dataset(dataset, partner, batch_size, drop_remainder)
         first = _shuffle(dataset, shuffle_buffer_size, seed, "first stream")
         second = _shuffle(
             dataset if partner is None else partner,
@@ -91,7 +107,8 @@ def two_streams(
         draws, seeds = parameters.stream(
             mixer, batch_size, seeding.stream_seed(seed, "parameters")
         )
-        ones = first.batch(batch_size, drop_remainder=drop_remainder)
+        pad = (padded_shapes, padding_values)
+        ones = padding.padded_batch(_OWNER, first, batch_size, *pad, drop_remainder)
         mixer.check_spec(mixer.split(ones.element_spec, _OWNER), _OWNER)
         # A dataset of known length yields as many examples again; of another one it is
         # not certain (a random filter), and a partner may be shorter.
@@ -100,10 +117,15 @@ def two_streams(
             # The options, none, keep tf.data from fusing shuffle and repeat into a
             # stage that fills its buffer with several epochs of examples.
             second = second.with_options(tf.data.Options()).repeat()
-        others = second.batch(batch_size, drop_remainder=drop_remainder or repeated)
+        others = padding.padded_batch(
+            _OWNER, second, batch_size, *pad, drop_remainder or repeated
+        )
 
         def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
             params = drawn.params
+            if padded_shapes is not None:
+                values = padding.values_like(dataset.element_spec, padding_values)
+                one, other = padding.to_same_length(mixer, one, other, values)
             if not drop_remainder:
                 one, other, params = _to_same_length(mixer, one, other, params)
             return mixer.apply(one, other, params, keep_first=keep_originals)
@@ -114,7 +136,7 @@ def two_streams(
         # The datasets too: a shuffle of their own counts its epochs as well.
         read = [dataset] if partner is None else [dataset, partner]
         mixed = resume.keep_epochs(mixed, [first, second, seeds, *read])
-        return _interleave(mixed) if keep_originals else mixed
+        return originals.interleave(mixed) if keep_originals else mixed
 
     return apply
 
@@ -145,29 +167,11 @@ def _to_same_length(
     return one, elements.join(shorter), tf.nest.map_structure(lambda p: p[:n], params)
 
 
-def _interleave(pairs: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns (original, mixed) into original, mixed, twice the length."""
-
-    def both(original: Any, mixed: Any) -> tf.data.Dataset:
-        one = tf.data.Dataset.from_tensors(original)
-        return one.concatenate(tf.data.Dataset.from_tensors(mixed))
-
-    length = int(pairs.cardinality())
-    return resume.with_cardinality(
-        pairs.flat_map(both), length if length < 0 else 2 * length
-    )
-
-
 def _unknown_length(dataset: tf.data.Dataset) -> bool:
     return int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
 
 
-def _check_arguments(
-    mixer: Any, partner: Any, drop_remainder: Any, keep_originals: Any
-) -> None:
-    base.require(_OWNER, mixer)
-    checks.boolean(_OWNER, "drop_remainder", drop_remainder)
-    checks.boolean(_OWNER, "keep_originals", keep_originals)
+def _check_partner(partner: Any) -> None:
     if partner is not None and not isinstance(partner, tf.data.Dataset):
         raise TypeError(
             f"{_OWNER}: partner must be a tf.data.Dataset, got "
@@ -177,13 +181,11 @@ def _check_arguments(
 
 
 def _check_dataset(
-    mixer: Mixer,
     dataset: tf.data.Dataset,
     partner: tf.data.Dataset | None,
     batch_size: int,
     drop_remainder: bool,
 ) -> None:
-    elements.check_unbatched(_OWNER, mixer.split(dataset.element_spec, _OWNER))
     if partner is not None:
         checks.same_spec(_OWNER, "partner", dataset.element_spec, partner.element_spec)
         if int(partner.cardinality()) == 0:
@@ -194,9 +196,4 @@ def _check_dataset(
             f"{_OWNER}: the dataset is empty. Check the split, filter or path it is "
             "made from."
         )
-    if drop_remainder and 0 < length < batch_size:
-        raise ValueError(
-            f"{_OWNER}: the dataset has {length} examples, fewer than batch_size="
-            f"{batch_size}, and drop_remainder=True would leave no batch. Use a "
-            "smaller batch_size or drop_remainder=False."
-        )
+    arguments.check_length(_OWNER, length, batch_size, drop_remainder)

@@ -51,12 +51,7 @@ def check(owner: str, parts: Parts, options: Options) -> None:
                 "masks in target_keys."
             )
     if options.ignore_label is not None and parts.weights is not None:
-        weights = len(tf.nest.flatten(parts.weights))
-        if weights not in (1, len(specs)):
-            raise ValueError(
-                f"{owner}: with ignore_label, sample weights must be one tensor or one "
-                f"for each of the {len(specs)} targets, got {weights}."
-            )
+        _check_weights(owner, specs, tf.nest.flatten(parts.weights), options)
     if options.num_classes is None or any(spec.dtype.is_integer for spec in specs):
         return
     if options.label_smoothing:
@@ -140,12 +135,9 @@ def _weight(target: tf.Tensor, given: tf.Tensor | None, options: Options) -> tf.
         return fine
     if given.shape.rank < fine.shape.rank:
         given = per_example(given, fine)
-    return fine * tf.cast(tf.reshape(given, _like(given, fine)), tf.float32)
-
-
-def _like(given: tf.Tensor, fine: tf.Tensor) -> tf.Tensor:
-    """Weights (B, H, W, 1) of masks (B, H, W, 1) lose their last dimension."""
-    return tf.shape(given)[: fine.shape.rank]
+    elif given.shape.rank > fine.shape.rank:  # (B, H, W, 1)
+        given = tf.squeeze(given, -1)
+    return fine * tf.cast(given, tf.float32)
 
 
 def normalise(raw: tf.Tensor, mixed: tf.Tensor, options: Options) -> tf.Tensor:
@@ -169,6 +161,25 @@ def _check_numbers(owner: str, spec: Any) -> None:
             f"{spec.shape}. Look class names up as integers (tf.keras.layers."
             "StringLookup), cast booleans to float32."
         )
+
+
+def _check_weights(
+    owner: str, specs: list[Any], weights: list[Any], options: Options
+) -> None:
+    if len(weights) not in (1, len(specs)):
+        raise ValueError(
+            f"{owner}: with ignore_label, sample weights must be one tensor or one "
+            f"for each of the {len(specs)} targets, got {len(weights)}."
+        )
+    for k, spec in enumerate(specs):
+        weight = weights[k % len(weights)]
+        kind = _kind(spec, options)
+        if isinstance(kind, Masks) and not kind.takes_weights(spec, weight):
+            raise ValueError(
+                f"{owner}: with ignore_label, the sample weights of masks of shape "
+                f"{spec.shape} must be (batch,) or have the masks' shape, got "
+                f"{weight.dtype.name}{weight.shape}."
+            )
 
 
 def _several(specs: list[Any]) -> str:

@@ -40,31 +40,41 @@ class Masks(TargetKind):
         if not any(size.is_compatible_with(image[1:-1]) for image in images):
             raise ValueError(
                 f"{owner}: a mask must have the size of its image, (batch, height, "
-                f"width) or (batch, height, width, 1), got {came} beside "
-                f"{_shapes(parts)}. Resize it with method='nearest'; cast masks that "
-                "are one-hot already to float32."
+                f"width) or (batch, height, width, 1), got {came} beside features "
+                f"{_shapes(parts)}. Resize it with method='nearest'; give images a "
+                "dimension for channels; cast masks that are one-hot already to "
+                "float32."
             )
+
+    def takes_weights(self, spec: tf.TensorSpec, weight: tf.TensorSpec) -> bool:
+        """Whether sample weights are one an example, or one a pixel."""
+        shape = weight.shape
+        if shape.rank == 1 or (shape.rank == 2 and shape[1] == 1):
+            return True
+        return _without_channel(shape).is_compatible_with(_without_channel(spec.shape))
 
     def check_values(
         self, owner: str, target: tf.Tensor, options: Options
     ) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise, unless it is ignored."""
-        wide = tf.cast(target, tf.int64)
-        fine = (wide >= 0) & (wide < options.num_classes)
-        besides = ""
+        besides, classes = "", target
         if options.ignore_label is not None:
-            fine |= wide == options.ignore_label
             besides = f" or ignore_label={options.ignore_label}"
-        strange = tf.unique(tf.boolean_mask(wide, ~fine))[0]
+            ignored = _is(target, options.ignore_label)
+            classes = tf.where(ignored, tf.zeros_like(target), target)
+        # The ends alone: a mask of int64 would be eight times the memory of uint8.
+        ends = [
+            tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
+        ]
+        empty = tf.size(target) == 0
+        fine = empty | ((ends[0] >= 0) & (ends[1] < options.num_classes))
         message = (
             f"{owner}: masks must be in [0, {options.num_classes}){besides}, but this "
             "batch has others. Set num_classes to the highest label + 1, shift labels "
             "that start at 1, name the label of pixels to leave out as ignore_label. "
-            "Others:"
+            "Lowest and highest label:"
         )
-        return [
-            tf.debugging.Assert(tf.reduce_all(fine), [message, strange], summarize=64)
-        ]
+        return [tf.debugging.Assert(fine, [message, *ends])]
 
     def encode(self, target: tf.Tensor, options: Options) -> tf.Tensor:
         """One-hot with a row of zeros where ignored, or the ids as they are."""
@@ -78,8 +88,7 @@ class Masks(TargetKind):
         """float32 (B, H, W): 0 where the label is `ignore_label`."""
         if options.ignore_label is None:
             return None
-        ids = tf.cast(_ids(target), tf.int64)
-        return tf.cast(ids != options.ignore_label, tf.float32)
+        return tf.cast(~_is(_ids(target), options.ignore_label), tf.float32)
 
     def normalise(self, mixed: tf.Tensor, options: Options) -> tf.Tensor:
         """Rows that sum to 1 again where one of two pixels was ignored.
@@ -96,6 +105,13 @@ class Masks(TargetKind):
 def _ids(target: tf.Tensor) -> tf.Tensor:
     rank = _without_channel(target.shape).rank
     return target if rank == target.shape.rank else tf.squeeze(target, -1)
+
+
+def _is(ids: tf.Tensor, label: int) -> tf.Tensor:
+    """Whether an id is `label`, which its dtype may be too small to hold."""
+    if not ids.dtype.min <= label <= ids.dtype.max:
+        return tf.zeros_like(ids, tf.bool)
+    return ids == tf.constant(label, ids.dtype)
 
 
 def _without_channel(shape: tf.TensorShape) -> tf.TensorShape:

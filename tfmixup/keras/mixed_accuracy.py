@@ -1,4 +1,4 @@
-"""What a Keras model needs to be trained on mixed labels."""
+"""Accuracy for mixed labels."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""Every notebook in examples/ runs from a clean kernel, without a GPU or a TPU."""
+
+import pathlib
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+pytest.importorskip("sklearn")
+
+NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "examples").glob("*.ipynb"))
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))  # data sets are prepared there
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client.execute(cwd=str(tmp_path))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = "\n".join(
+        output.text for cell in code for output in cell.outputs if "text" in output
+    )
+    pictures = [
+        output.data["image/png"]
+        for cell in code
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+    assert pictures
+    assert "CPU: 1 replica" in text
+    assert "Epoch 15/15" in text
+    nbformat.write(notebook, tmp_path / path.name)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_is_stored_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)

@@ -1,0 +1,155 @@
+"""The share of label mass that every class gets."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmixup import checks, elements
+
+__all__ = ["label_mass"]
+
+_OWNER = "tfmixup.label_mass"
+
+
+def label_mass(
+    dataset: tf.data.Dataset,
+    num_classes: int,
+    *,
+    num_batches: int | None = None,
+    label_key: str = "label",
+    weight_key: str = "sample_weight",
+) -> np.ndarray:
+    r"""The share of label mass that every class gets over some batches.
+
+    .. math:: m_c = \sum_k w_k y_{kc} \Big/ \sum_{c'} \sum_k w_k y_{kc'}
+
+    over all examples k of the batches (or pixels, for masks), with sample weights w
+    where there are any. What a network is trained towards, before mixing and after.
+
+    Args:
+      dataset: batches `(x, y)`, `(x, y, sample_weight)` or dicts, mixed or not. Labels
+        are class ids, integers (B,), (B, 1) or (B, H, W), or shares of classes, floats
+        (B, ..., C), or a pair (y_i, y_j, λ) as `targets="pair"` makes it.
+      num_classes: C.
+      num_batches: how many batches to read; None for all of a finite dataset.
+      label_key: the key of the labels in dict elements.
+      weight_key: the key of sample weights in dict elements, used if there is one.
+
+    Returns:
+      m, float64 (C,), which sums to 1.
+
+    Raises:
+      TypeError, KeyError: an argument or the elements are not as described.
+      ValueError: the same; or the dataset is endless and `num_batches` None; or there
+        is no mass at all.
+
+    Example:
+      >>> x, y = tf.zeros([4, 2]), [0, 1, 0, 0]
+      >>> batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(2)
+      >>> label_mass(batches, num_classes=2)
+      array([0.75, 0.25])
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            f"{_OWNER}: dataset must be a tf.data.Dataset, got "
+            f"{type(dataset).__name__}."
+        )
+    checks.positive_integer(_OWNER, "num_classes", num_classes, least=2)
+    if num_batches is not None:
+        checks.positive_integer(_OWNER, "num_batches", num_batches)
+    elif int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"{_OWNER}: the dataset is endless. Pass num_batches=...")
+    label, _ = _read(dataset.element_spec, label_key, weight_key)
+    for spec in label[:2]:
+        _check(spec, num_classes)
+    mass = np.zeros(num_classes)
+    # Not take(), which would add a stage behind prefetch_to_device.
+    for element in itertools.islice(dataset, num_batches):
+        mass += _mass(*_read(element, label_key, weight_key), num_classes)
+    total = mass.sum()
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(
+            f"{_OWNER}: label mass {mass.tolist()} cannot be shared out. "
+            "Check that the dataset has batches, and labels and weights that are "
+            "finite, not negative and not all 0."
+        )
+    return mass / total
+
+
+def _read(element: Any, label_key: str, weight_key: str) -> tuple[tuple, Any]:
+    """The label, (y,) or (y_i, y_j, λ), and the sample weights or None."""
+    parts = elements.split(_OWNER, element, (), (label_key,))
+    weights, targets = parts.weights, parts.targets
+    if isinstance(element, dict):
+        weights, targets = element.get(weight_key), targets[label_key]
+    if isinstance(targets, (tuple, list)) and len(targets) == 3:
+        label = tuple(targets)
+    else:
+        label = tuple(tf.nest.flatten(targets))
+    flat = [] if weights is None else tf.nest.flatten(weights)
+    if len(label) not in (1, 3) or len(flat) > 1:
+        raise ValueError(
+            f"{_OWNER}: elements must have one label and at most one tensor of sample "
+            f"weights, got {len(label)} and {len(flat)}. Map the dataset to (x, y)."
+        )
+    return label, (flat[0] if flat else None)
+
+
+def _check(spec: Any, num_classes: int) -> None:
+    rank = spec.shape.rank if isinstance(spec, tf.TensorSpec) else None
+    if rank is not None and spec.dtype.is_integer and rank >= 1:
+        return
+    floats = rank is not None and spec.dtype.is_floating and rank >= 2
+    if floats and spec.shape[-1] == num_classes:
+        return
+    raise ValueError(
+        f"{_OWNER}: labels must be batches of class ids, integers (batch,), or of "
+        f"shares of classes, floats (batch, {num_classes}); got {spec}. Call "
+        f".batch(...) first, and check num_classes={num_classes}."
+    )
+
+
+def _mass(label: tuple, weights: Any, num_classes: int) -> np.ndarray:
+    if len(label) == 3:
+        one, other, lam = label
+        lam = np.asarray(lam, np.float64)
+        first = _weighed(one, weights, num_classes, lam)
+        return first + _weighed(other, weights, num_classes, 1 - lam)
+    return _weighed(label[0], weights, num_classes, None)
+
+
+def _weighed(
+    label: Any, weights: Any, num_classes: int, share: np.ndarray | None
+) -> np.ndarray:
+    y = np.asarray(label)
+    if y.dtype.kind in "iu":
+        if y.ndim > 1 and y.shape[-1] == 1:
+            y = y[..., 0]
+        pixels = y.shape
+    else:
+        pixels = y.shape[:-1]
+    w = np.ones(pixels)
+    for factor in (weights, share):
+        if factor is not None:
+            w = w * _broadcast(np.asarray(factor, np.float64), pixels)
+    if y.dtype.kind not in "iu":
+        return np.tensordot(w, y.astype(np.float64), axes=w.ndim)
+    # Class ids of no weight, such as ignored pixels, need not be classes.
+    ids, w = y[w != 0], w[w != 0]
+    if ids.size and not (ids.min() >= 0 and ids.max() < num_classes):
+        raise ValueError(
+            f"{_OWNER}: class ids must be in [0, {num_classes}), got {ids.min()} to "
+            f"{ids.max()}. Set num_classes to the highest label + 1."
+        )
+    return np.bincount(ids.astype(np.int64), weights=w, minlength=num_classes)
+
+
+def _broadcast(weights: np.ndarray, pixels: tuple[int, ...]) -> np.ndarray:
+    """Gives (B,), (B, 1) or (B, H, W, 1) the rank of `pixels`."""
+    if weights.ndim > len(pixels) and weights.shape[-1] == 1:
+        weights = weights[..., 0]
+    return weights.reshape(weights.shape + (1,) * (len(pixels) - weights.ndim))

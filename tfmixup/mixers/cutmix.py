@@ -1,0 +1,123 @@
+"""CutMix: a rectangle of one image pasted into another."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfmixup import seeding
+from tfmixup.mixers import boxes
+from tfmixup.mixers.lam import LambdaMixer
+from tfmixup.mixers.paste import Paste
+
+__all__ = ["CutMix", "CutMixParams"]
+
+
+class CutMixParams(NamedTuple):
+    """Sampled parameters of `CutMix`.
+
+    Attributes:
+      lam: float32 (B,), or (1,) where the batch shares it: the rectangle has the area
+        1 − λ before it is clipped at the border.
+      centre: float32 (B, 2) or (1, 2), in [0, 1): the rectangle's centre, down and
+        across, as shares of height and width.
+    """
+
+    lam: tf.Tensor
+    centre: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class CutMix(Paste, LambdaMixer):
+    r"""Pastes a rectangle of one image into another, and blends labels by area.
+
+    .. math::
+        x = M ⊙ x_i + (1 − M) ⊙ x_j, \qquad y = \bar{M} y_i + (1 − \bar{M}) y_j
+
+    M is 0 inside a rectangle of sides :math:`\sqrt{1 − λ} H` and
+    :math:`\sqrt{1 − λ} W`, with λ ~ Beta(α, α), around a centre that is uniform over
+    the image; it is rounded to whole pixels and clipped at the border. The label's
+    weight is M's mean, counted after that: the share of pixels that are really kept.
+
+    Images are (B, H, W, channels), video is (B, T, H, W, channels), with one rectangle
+    for all frames; all features of an element need one H and one W. Targets and sample
+    weights that have the image's pixels, (B, H, W, ...), are pasted by the same
+    rectangle: masks, depth maps, weights of pixels. Other ones are blended.
+
+    Args:
+      alpha: concentration α of the Beta distribution, a number >= 0; 1 (the default
+        and the paper's choice) is uniform, 0 means no mixing, which only casts and
+        encodes: right for validation data.
+      distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
+        Beta(α, α).
+      lam_range: (low, high): the distribution truncated to that range. What is clipped
+        at the border is kept besides.
+      per: "example" for a rectangle per example, or "batch" for one for all.
+      probability: chance that an example (or the batch) is mixed at all, in [0, 1].
+      num_classes: integer labels are one-hot encoded to this many classes, integer
+        masks (B, H, W) or (B, H, W, 1) pixel by pixel.
+      label_smoothing: ε in [0, 1), for integer labels.
+      targets: "blend", or "pair" for (y_i, y_j, share) or "union" for the maximum, both
+        for targets without pixels.
+      ignore_label: pixels of integer masks that carry no weight, such as 255.
+      integer_masks: True keeps masks as class ids of their dtype and shape, with
+        `ignore_label` among them: for
+        `keras.losses.SparseCategoricalCrossentropy(ignore_class=...)`.
+      feature_keys: keys of dict elements that hold images.
+      target_keys: keys of dict elements that hold targets.
+      length_keys: keys of lengths or padding masks; see `Mixer`.
+      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8". Pixels
+        are only cast.
+      jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
+        batch is static.
+
+    Raises:
+      TypeError, ValueError: an argument cannot be; the message says which and why.
+
+    Example:
+      >>> mixer = CutMix(num_classes=10)
+      >>> images, labels = tf.zeros([8, 32, 48, 3], tf.uint8), tf.range(8)
+      >>> mixed_images, mixed_labels = mixer(images, labels)
+      >>> mixed_images.shape, mixed_labels.shape
+      (TensorShape([8, 32, 48, 3]), TensorShape([8, 10]))
+
+    References:
+      Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+      Localizable Features", 2019, arXiv 1905.04899
+    """
+
+    alpha: float = 1.0
+
+    def sample(
+        self,
+        batch_size: int | tf.Tensor,
+        seed: tf.Tensor,
+        num_batches: int | None = None,
+    ) -> CutMixParams:
+        """Draws λ and centres for a batch, or for `num_batches` at once.
+
+        Args:
+          batch_size: B, an integer or a scalar int32 tensor.
+          seed: int32 tensor of shape (2,).
+          num_batches: adds a dimension of that size in front.
+
+        Returns:
+          `CutMixParams` with `lam` of shape ([num_batches,] B) and `centre` of shape
+          ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
+
+        Example:
+          >>> CutMix().sample(4, seed=[1, 2]).centre.shape
+          TensorShape([4, 2])
+        """
+        for_lam, for_centre = seeding.split(seed, 2)
+        shape = self.draw_shape(batch_size, num_batches)
+        centre = tf.random.stateless_uniform([*shape, 2], for_centre)
+        return CutMixParams(self.draw_lam(shape, for_lam), centre)
+
+    def box(
+        self, params: CutMixParams, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> boxes.Box:
+        """The rectangles in images of H × W pixels, rounded and clipped."""
+        return boxes.around(params.centre, tf.sqrt(1 - params.lam), height, width)

@@ -1,0 +1,201 @@
+"""ResizeMix: one whole image, made smaller, pasted into another."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfmixup import checks, seeding
+from tfmixup.mixers import boxes, pixels
+from tfmixup.mixers.paste import Paste
+
+__all__ = ["ResizeMix", "ResizeMixParams"]
+
+
+class ResizeMixParams(NamedTuple):
+    """Sampled parameters of `ResizeMix`.
+
+    Attributes:
+      scale: float32 (B,), or (1,) where the batch shares it: sides of the pasted image
+        as a share τ of height and width; 0 for an example that is not mixed.
+      place: float32 (B, 2) or (1, 2), in [0, 1): where it lies, down and across, 0
+        being the first place that is possible.
+    """
+
+    scale: tf.Tensor
+    place: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class ResizeMix(Paste):
+    r"""Pastes the partner's whole image, made smaller, and blends labels by area.
+
+    .. math::
+        x = \mathrm{paste}(x_i, \mathrm{resize}(x_j, τ)), \qquad
+        y = (1 − A) y_i + A y_j, \qquad τ \sim U(0.1, 0.8)
+
+    The partner becomes τH × τW pixels (rounded, at least one) at a place that is
+    uniform over those inside the image; A is its share of the pixels, counted, which
+    is about τ². No part of the partner is lost, as CutMix may cut its object off.
+
+    Targets and sample weights that have the image's pixels are resized (to the nearest
+    value) and pasted alike. Shapes are those of `CutMix`.
+
+    Args:
+      scale: (low, high), 0 <= low < high <= 1: τ is uniform between. The paper's is
+        (0.1, 0.8).
+      per: "example" for a rectangle per example, or "batch" for one for all.
+      probability: chance that an example (or the batch) is mixed at all, in [0, 1]; 0
+        only casts and encodes: right for validation data.
+      interpolation: of images: "bilinear" between the four nearest pixels, or
+        "nearest". Neither smooths before it samples.
+      num_classes: integer labels are one-hot encoded to this many classes, integer
+        masks pixel by pixel.
+      label_smoothing: ε in [0, 1), for integer labels.
+      targets: "blend", or "pair" or "union" for targets without pixels.
+      ignore_label: pixels of integer masks that carry no weight, such as 255.
+      integer_masks: True keeps masks as class ids.
+      feature_keys: keys of dict elements that hold images.
+      target_keys: keys of dict elements that hold targets.
+      length_keys: keys of lengths or padding masks; see `Mixer`.
+      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8" (rounded
+        to nearest where interpolated).
+      jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
+        batch is static.
+
+    Raises:
+      TypeError, ValueError: an argument cannot be; the message says which and why.
+
+    Example:
+      >>> mixer = ResizeMix(num_classes=10)
+      >>> images, labels = tf.zeros([8, 32, 48, 3], tf.uint8), tf.range(8)
+      >>> mixed_images, mixed_labels = mixer(images, labels)
+      >>> mixed_images.shape, mixed_labels.shape
+      (TensorShape([8, 32, 48, 3]), TensorShape([8, 10]))
+
+    References:
+      Qin et al., "ResizeMix: Mixing Data with Preserved Object Information and True
+      Labels", 2020, arXiv 2012.11101
+    """
+
+    scale: tuple[float, float] = (0.1, 0.8)
+    _: dataclasses.KW_ONLY
+    per: str = "example"
+    probability: float = 1.0
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scale = checks.unit_range(self.name, "scale", self.scale)
+        object.__setattr__(self, "scale", scale)
+        checks.choice(self.name, "per", self.per, ("example", "batch"))
+        checks.fraction(self.name, "probability", self.probability)
+        kinds = ("bilinear", "nearest")
+        checks.choice(self.name, "interpolation", self.interpolation, kinds)
+
+    def sample(
+        self,
+        batch_size: int | tf.Tensor,
+        seed: tf.Tensor,
+        num_batches: int | None = None,
+    ) -> ResizeMixParams:
+        """Draws scales and places for a batch, or for `num_batches` at once.
+
+        Args:
+          batch_size: B, an integer or a scalar int32 tensor.
+          seed: int32 tensor of shape (2,).
+          num_batches: adds a dimension of that size in front.
+
+        Returns:
+          `ResizeMixParams` with `scale` of shape ([num_batches,] B) and `place` of
+          shape ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
+
+        Example:
+          >>> ResizeMix().sample(4, seed=[1, 2]).scale.shape
+          TensorShape([4])
+        """
+        for_scale, for_place, for_choice = seeding.split(seed, 3)
+        shape = [batch_size if self.per == "example" else 1]
+        shape = shape if num_batches is None else [num_batches, *shape]
+        low, high = self.scale
+        scale = tf.random.stateless_uniform(shape, for_scale, low, high)
+        if self.probability < 1:
+            chosen = tf.random.stateless_uniform(shape, for_choice) < self.probability
+            scale = tf.where(chosen, scale, 0.0)
+        place = tf.random.stateless_uniform([*shape, 2], for_place)
+        return ResizeMixParams(scale, place)
+
+    def never(self) -> bool:
+        """Whether nothing is ever mixed."""
+        return self.probability == 0
+
+    def box(
+        self, params: ResizeMixParams, height: int | tf.Tensor, width: int | tf.Tensor
+    ) -> boxes.Box:
+        """The rectangles in images of H × W pixels; empty where `scale` is 0."""
+        box = boxes.within(params.place, params.scale, height, width)
+        nothing = params.scale == 0
+        return box._replace(
+            bottom=tf.where(nothing, box.top, box.bottom),
+            right=tf.where(nothing, box.left, box.right),
+        )
+
+    def source(
+        self, second: tf.Tensor, box: boxes.Box, axis: int, exact: bool
+    ) -> tf.Tensor:
+        """The whole second image, resized to the box it is seen through."""
+        nearest = exact or self.interpolation == "nearest"
+        sample = _nearest if nearest else _bilinear
+        small = sample(second, box.top, box.bottom, axis)
+        small = sample(small, box.left, box.right, axis + 1)
+        if not nearest and self.dtype == "uint8":
+            return tf.cast(tf.round(small), tf.uint8)
+        return small
+
+
+def _nearest(
+    tensor: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, axis: int
+) -> tf.Tensor:
+    """Resizes along one axis to [start, stop); the pixel whose centre is nearest."""
+    _, twice, doubled, n = _coordinates(tensor, start, stop, axis)
+    return _take(tensor, tf.clip_by_value(twice // doubled, 0, n - 1), axis)
+
+
+def _bilinear(
+    tensor: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, axis: int
+) -> tf.Tensor:
+    """Resizes along one axis to [start, stop), between the two nearest pixels."""
+    length, twice, doubled, n = _coordinates(tensor, start, stop, axis)
+    # Pixel k is where its centre k + ½ is; none lie beyond the first and the last one.
+    shifted = tf.clip_by_value(twice - length, 0, (n - 1) * doubled)
+    below = shifted // doubled
+    compute = tf.float64 if tensor.dtype == tf.float64 else tf.float32
+    part = tf.cast(shifted - below * doubled, compute) / tf.cast(doubled, compute)
+    part = pixels.align(part, axis, tensor.shape.rank)
+    one = tf.cast(_take(tensor, below, axis), compute)
+    other = tf.cast(_take(tensor, tf.minimum(below + 1, n - 1), axis), compute)
+    return one + part * (other - one)
+
+
+def _coordinates(
+    tensor: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, axis: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, int | tf.Tensor]:
+    """Centres (k + ½)·n / length of the source, as exact fractions.
+
+    Returns:
+      length (B, 1), numerators (B, n), denominators 2·length (B, 1), and n.
+    """
+    n = pixels.length(tensor, axis)
+    length = tf.maximum(stop - start, 1)[:, tf.newaxis]
+    place = tf.range(n)[tf.newaxis] - start[:, tf.newaxis]
+    return length, (2 * place + 1) * n, 2 * length, n
+
+
+def _take(tensor: tf.Tensor, index: tf.Tensor, axis: int) -> tf.Tensor:
+    """Gathers along one axis, by indices (B, n) of each example or (1, n) of all."""
+    if index.shape[0] == 1:
+        return tf.gather(tensor, index[0], axis=axis)
+    index = tf.broadcast_to(index, [tf.shape(tensor)[0], tf.shape(index)[1]])
+    return tf.gather(tensor, index, axis=axis, batch_dims=1)

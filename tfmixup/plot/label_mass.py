@@ -1,0 +1,92 @@
+"""Bars of the label mass of every class, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfmixup.plot import backend
+
+__all__ = ["label_mass"]
+
+_OWNER = "tfmixup.plot.label_mass"
+_MOST_NAMES = 30  # beyond, class ids at a few places
+
+# Light and dark, so that they can be told apart without colour.
+_BEFORE, _AFTER = "#9ecae1", "#08519c"
+
+
+def label_mass(
+    before: Sequence[float],
+    after: Sequence[float],
+    *,
+    class_names: Sequence[str] | None = None,
+    labels: tuple[str, str] = ("before", "after"),
+) -> Any:
+    r"""Draws the label mass of every class in two datasets side by side.
+
+    .. math:: m_c \text{ of } \texttt{tfmixup.label\_mass}, \text{ in per cent}
+
+    Args:
+      before: shares (C,), as `tfmixup.label_mass` returns them.
+      after: shares (C,) of the same classes.
+      class_names: C names; None for class ids.
+      labels: what the legend calls the two.
+
+    Returns:
+      A `matplotlib.figure.Figure`; `figure.savefig("mass.png")` writes it, a notebook
+      shows it. A dashed line is at 1/C, where all classes are equal.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+      ValueError: the two have not the same number of classes, or are not shares.
+
+    Example:
+      >>> figure = label_mass([0.9, 0.1], [0.6, 0.4], class_names=["cat", "lynx"])
+    """
+    first, second = _shares("before", before), _shares("after", after)
+    classes = len(first)
+    if len(second) != classes:
+        raise ValueError(
+            f"{_OWNER}: before has {classes} classes and after {len(second)}."
+        )
+    names = [str(c) for c in range(classes)] if class_names is None else class_names
+    if len(names) != classes:
+        raise ValueError(
+            f"{_OWNER}: class_names has {len(names)} entries for {classes} classes."
+        )
+    if isinstance(labels, str) or len(labels) != 2:
+        raise ValueError(f"{_OWNER}: labels must be two names, got {labels!r}.")
+    width = min(max(5.0, 1.5 + 0.55 * classes), 14.0)
+    figure, axes = backend.new_figure(_OWNER, (width, 3.6))
+    place = np.arange(classes)
+    edge = {"edgecolor": "black", "linewidth": 0.5 if classes <= _MOST_NAMES else 0}
+    axes.bar(place - 0.2, 100 * first, 0.4, label=labels[0], color=_BEFORE, **edge)
+    axes.bar(place + 0.2, 100 * second, 0.4, label=labels[1], color=_AFTER, **edge)
+    axes.axhline(
+        100 / classes, color="black", linestyle="--", linewidth=1, label="equal shares"
+    )
+    if classes <= _MOST_NAMES:
+        long = max(len(str(name)) for name in names) > 4
+        axes.set_xticks(place, names, rotation=45 if long else 0)
+        for text in axes.get_xticklabels() if long else ():
+            text.set(ha="right", rotation_mode="anchor")
+    axes.set_xlabel("class")
+    axes.set_ylabel("share of label mass (%)")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _shares(name: str, value: Any) -> np.ndarray:
+    shares = np.asarray(value, np.float64)
+    fine = shares.ndim == 1 and shares.size and np.isfinite(shares).all()
+    if not fine or shares.min() < 0 or abs(shares.sum() - 1) > 1e-3:
+        raise ValueError(
+            f"{_OWNER}: {name} must be shares of classes that sum to 1, as "
+            f"tfmixup.label_mass returns them, got {value!r}."
+        )
+    return shares
