@@ -627,7 +627,8 @@ def test_partner_that_turns_out_empty():
     nothing = examples().filter(lambda x, y: False)
     mixed = examples().apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
     # Its length is unknown until it is read: not silence, at least.
-    with pytest.raises(tf.errors.FailedPreconditionError, match="contained only 0"):
+    message = "tfmixup.two_streams: partner is empty"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         list(mixed)
 
 
@@ -743,3 +744,14 @@ def test_seed_of_one_batch(seed, came):
 def test_keys_that_are_no_set_of_keys(name, keys, error, message):
     with refused(error, rf"^tfmixup\.MixUp: {name}{message}"):
         tfmixup.MixUp(**{name: keys})
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [tfmixup.two_streams(MIXER, 4), tfmixup.in_batch(MIXER)],
+    ids=["two_streams", "in_batch"],
+)
+def test_stages_of_what_is_no_dataset(stage):
+    message = r"what it is applied to must be a tf.data.Dataset, got tuple.*from_tensor"
+    with refused(TypeError, rf"^tfmixup\.(two_streams|in_batch): {message}"):
+        stage((tf.zeros([8, 2]), tf.zeros([8, 1])))

@@ -216,5 +216,5 @@ def test_names_that_do_not_fit():
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'tfmixup\[examples\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'tfmixup\[plot\]'"):
         tfmixup.plot.label_mass([0.5, 0.5], [0.5, 0.5])

@@ -13,6 +13,7 @@ __all__ = [
     "batch_seed",
     "boolean",
     "choice",
+    "dataset",
     "feature",
     "fraction",
     "keys",
@@ -101,6 +102,15 @@ def seed(owner: str, value: Any) -> None:
             f"{owner}: seed must be an integer or None, got {value!r} "
             f"({type(value).__name__}). The same integer gives the same stream, None "
             "gives another one in every run."
+        )
+
+
+def dataset(owner: str, name: str, value: Any) -> None:
+    """Refuses what is not a dataset."""
+    if not isinstance(value, tf.data.Dataset):
+        raise TypeError(
+            f"{owner}: {name} must be a tf.data.Dataset, got {type(value).__name__}. "
+            "Make one of arrays: tf.data.Dataset.from_tensor_slices((x, y))."
         )
 
 

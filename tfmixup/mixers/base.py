@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, partners, seeding, targets
+from tfmixup import checks, elements, partners, seeding, shapes, targets
 from tfmixup.elements import Parts
 from tfmixup.mixers import compiled
 from tfmixup.mixers.contract import Contract
@@ -79,7 +79,7 @@ class Mixer(Contract, abc.ABC):
         other = elements.read(self.split(second))
         self.check_spec(one)
         checks.same_spec(self.name, "the second batch", one.mixed(), other.mixed())
-        elements.check_same_shapes(self.name, one, other)
+        shapes.check_same_shapes(self.name, one, other)
         checked = [*self._check_values(one), *self._check_values(other)]
         with tf.control_dependencies(checked):
             original, mixed = compiled.pair(
@@ -131,7 +131,7 @@ class Mixer(Contract, abc.ABC):
           As `apply`.
         """
         batch = element[0] if len(element) == 1 else element
-        elements.check_not_a_pair(self.name, batch)
+        shapes.check_not_a_pair(self.name, batch)
         parts = elements.read(self.split(batch))
         self.check_spec(parts)
         size = elements.batch_size(parts)

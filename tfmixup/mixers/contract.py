@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, targets
+from tfmixup import checks, elements, shapes, targets
 from tfmixup.blending import as_float, blend, per_example
 from tfmixup.elements import Parts
 from tfmixup.mixers.config import Config
@@ -175,7 +175,7 @@ class Contract(Config, abc.ABC):
         if parts.weights is not None:
             for spec in tf.nest.flatten(parts.weights):
                 checks.weight(owner, spec)
-        elements.check_batched(owner, parts)
+        shapes.check_batched(owner, parts)
         checks.lengths(owner, parts.lengths)
         if self.ignore_label is not None and _has_weights(parts):
             raise ValueError(

@@ -63,6 +63,7 @@ def in_batch(
     checks.seed(_OWNER, seed)
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        checks.dataset(_OWNER, "what it is applied to", dataset)
         spec = mixer.split(dataset.element_spec, _OWNER)
         mixer.check_spec(spec, _OWNER)
         if int(dataset.cardinality()) == 0:

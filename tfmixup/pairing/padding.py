@@ -47,16 +47,15 @@ def padded_batch(
     padded_shapes: Any,
     padding_values: Any,
     drop_remainder: bool,
+    num_parallel_calls: int | None = None,
 ) -> tf.data.Dataset:
     """`Dataset.padded_batch`, or `Dataset.batch` without `padded_shapes`."""
     if padded_shapes is None:
-        # Two at a time, so that one is copied together while the next is read. No more:
-        # batches in the making are held in memory and saved in checkpoints.
         return dataset.batch(
             batch_size,
             drop_remainder=drop_remainder,
-            num_parallel_calls=2,
-            deterministic=True,
+            num_parallel_calls=num_parallel_calls,
+            deterministic=None if num_parallel_calls is None else True,
         )
     try:
         return dataset.padded_batch(

@@ -7,13 +7,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, seeding, shapes
 from tfmixup.mixers.base import Mixer
-from tfmixup.pairing import arguments, originals, padding, parameters, resume
+from tfmixup.pairing import arguments, endless, originals, padding, parameters, resume
 
 __all__ = ["two_streams"]
 
 _OWNER = "tfmixup.two_streams"
+
+# One is copied together while the next is read. No more: batches in the making are held
+# in memory and saved in checkpoints.
+_BATCHES_AT_ONCE = 2
 
 
 def two_streams(
@@ -92,33 +96,45 @@ def two_streams(
     padding.check(_OWNER, padded_shapes, padding_values)
 
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        checks.dataset(_OWNER, "what it is applied to", dataset)
         if padded_shapes is None:
-            elements.check_unbatched(
+            shapes.check_unbatched(
                 _OWNER, mixer.split(dataset.element_spec, _OWNER), mixer.keeps_integers
             )
         _check_dataset(dataset, partner, batch_size, drop_remainder)
-        first = _shuffle(dataset, shuffle_buffer_size, seed, "first stream")
-        second = _shuffle(
-            dataset if partner is None else partner,
-            shuffle_buffer_size,
-            seed,
-            "second stream",
+        first = dataset.shuffle(
+            _buffer_size(dataset, shuffle_buffer_size),
+            seed=seeding.stream_seed(seed, "first stream"),
         )
-        draws, seeds = parameters.stream(
-            mixer, batch_size, seeding.stream_seed(seed, "parameters")
-        )
-        pad = (padded_shapes, padding_values)
-        ones = padding.padded_batch(_OWNER, first, batch_size, *pad, drop_remainder)
-        mixer.check_spec(mixer.split(ones.element_spec, _OWNER), _OWNER)
         # A dataset of known length yields as many examples again; of another one it is
         # not certain (a random filter), and a partner may be shorter.
         repeated = partner is not None or _unknown_length(dataset)
+        others_from = dataset if partner is None else partner
+        second_seed = seeding.stream_seed(seed, "second stream")
+        second_size = _buffer_size(others_from, shuffle_buffer_size)
         if repeated:
-            # The options, none, keep tf.data from fusing shuffle and repeat into a
-            # stage that fills its buffer with several epochs of examples.
-            second = second.with_options(tf.data.Options()).repeat()
+            second = endless.shuffled(
+                others_from,
+                second_size,
+                second_seed,
+                f"{_OWNER}: partner is empty: it has no example to give.",
+            )
+        else:
+            second = others_from.shuffle(second_size, seed=second_seed)
+        draws, seeds = parameters.stream(
+            mixer, batch_size, seeding.stream_seed(seed, "parameters")
+        )
+        # Reading further ahead, a stream of passes is more often in another one when a
+        # checkpoint is taken.
+        passes = repeated and _unknown_length(others_from)
+        at_once = None if passes else _BATCHES_AT_ONCE
+        pad = (padded_shapes, padding_values)
+        ones = padding.padded_batch(
+            _OWNER, first, batch_size, *pad, drop_remainder, at_once
+        )
+        mixer.check_spec(mixer.split(ones.element_spec, _OWNER), _OWNER)
         others = padding.padded_batch(
-            _OWNER, second, batch_size, *pad, drop_remainder or repeated
+            _OWNER, second, batch_size, *pad, drop_remainder or repeated, at_once
         )
 
         def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
@@ -141,14 +157,10 @@ def two_streams(
     return apply
 
 
-def _shuffle(
-    dataset: tf.data.Dataset, buffer_size: int, seed: int | None, stream: str
-) -> tf.data.Dataset:
+def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
     # Empty places of a buffer make checkpoints large and slow.
     length = int(dataset.cardinality())
-    if length > 0:
-        buffer_size = min(buffer_size, length)
-    return dataset.shuffle(buffer_size, seed=seeding.stream_seed(seed, stream))
+    return min(wanted, length) if length > 0 else wanted
 
 
 def _plain_call(fn: Callable[..., Any]) -> Callable[..., Any]:

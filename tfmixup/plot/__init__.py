@@ -1,5 +1,7 @@
 """Figures; they need matplotlib, which is imported when one is drawn."""
 
+from tfmixup.plot.batch import batch
 from tfmixup.plot.label_mass import label_mass
+from tfmixup.plot.lambdas import lambdas
 
-__all__ = ["label_mass"]
+__all__ = ["batch", "label_mass", "lambdas"]

@@ -1,0 +1,187 @@
+"""What label_noise.py trains and measures: one run of its grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from label_noise_report import Cell, Result
+from train_cnn_report import expected_calibration_error
+
+import tfmixup
+import tfmixup.datasets
+
+Images = tuple[np.ndarray, np.ndarray]
+AT_ONCE = 1000  # test images in one call of the network
+
+
+def load_images(
+    name: str, data_dir: str | None = None, limit: int | None = None
+) -> tuple[Images, Images, int]:
+    """Returns training and test images, uint8 (N, H, W, C), with their class ids.
+
+    The third is the number of classes.
+    """
+    splits, info = tfmixup.datasets.load(
+        name, ["train", "test"], data_dir, as_supervised=True
+    )
+    label = info.features[info.supervised_keys[1]]
+    if not hasattr(label, "names"):
+        raise SystemExit(
+            f"--dataset {name}: its label is {label}, but this example needs one class "
+            f"an image; choose an image classification set such as cifar10"
+        )
+    if limit is not None:
+        splits[0] = splits[0].take(limit)
+    train, test = (next(s.batch(1 << 30).as_numpy_iterator()) for s in splits)
+    return train, test, label.num_classes
+
+
+def corrupt(labels: np.ndarray, share: float, classes: int, seed: int) -> np.ndarray:
+    """Draws the labels of a share of the examples anew, uniformly over all classes.
+
+    One in `classes` of them stays right by chance. With the same seed the labels that
+    a small share corrupts are corrupted alike by every larger one.
+    """
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(labels))[: round(share * len(labels))]
+    corrupted = labels.copy()
+    corrupted[rows] = random.integers(0, classes, len(labels))[: len(rows)]
+    return corrupted
+
+
+def small_cnn(shape: Sequence[int], classes: int) -> keras.Model:
+    """The network of train_cnn.py, smaller by its images, without dropout."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input(shape),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(classes),  # logits
+        ]
+    )
+
+
+class Network:
+    """A network whose graphs are built once, for all the runs."""
+
+    def __init__(self, shape: Sequence[int], classes: int, learning_rate: float):
+        """Builds the network and its optimizer, Adam."""
+        self.make = lambda: small_cnn(shape, classes)
+        self.model = self.make()
+        self.optimizer = keras.optimizers.Adam(learning_rate)
+        self.optimizer.build(self.model.trainable_variables)
+        self._fresh = [variable.numpy() for variable in self.optimizer.variables]
+
+    def reset(self, seed: int) -> None:
+        """Starts anew, with the weights that belong to the seed."""
+        keras.utils.set_random_seed(seed)
+        self.model.set_weights(self.make().get_weights())
+        for variable, value in zip(self.optimizer.variables, self._fresh):
+            variable.assign(value)
+
+    @tf.function
+    def train(self, batches: Any, steps: tf.Tensor) -> None:
+        """Takes so many batches from an iterator: a loop inside of the graph."""
+        variables = self.model.trainable_variables
+        for _ in tf.range(steps):
+            images, labels = next(batches)
+            with tf.GradientTape() as tape:
+                logits = self.model(images, training=True)
+                loss = tf.reduce_mean(
+                    tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+                )
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Predicts, in batches; float64 of shape (N, classes)."""
+        parts = np.array_split(images, -(-len(images) // AT_ONCE))
+        return np.concatenate([self._logits(part).numpy() for part in parts])
+
+    @tf.function(reduce_retracing=True)
+    def _logits(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self.model(tf.cast(images, tf.float32)), tf.float64)
+
+    def attack(self, images: np.ndarray, labels: np.ndarray, size: float) -> np.ndarray:
+        r"""Moves every pixel by `size` grey levels of 255 so that the loss grows.
+
+        .. math:: x + ε \, sign(∇_x CE(x, y)), within [0, 255]
+
+        (FGSM, arXiv 1412.6572), with the true labels and this network's own gradient.
+        """
+        parts = -(-len(images) // AT_ONCE)
+        pairs = zip(np.array_split(images, parts), np.array_split(labels, parts))
+        moved = [self._attack(x, y, tf.constant(size, tf.float32)) for x, y in pairs]
+        return np.concatenate([part.numpy() for part in moved])
+
+    @tf.function(reduce_retracing=True)
+    def _attack(self, x: tf.Tensor, y: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(x, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            logits = self.model(x)
+            right = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
+            # Cross-entropy is log(1 + exp(margin)), so both gradients have one sign;
+            # that of cross-entropy itself is lost to rounding where the network is
+            # sure, and an overconfident network would seem robust.
+            others = tf.where(right, logits.dtype.min, logits)
+            margin = tf.reduce_logsumexp(others, -1) - tf.reduce_sum(
+                tf.where(right, logits, 0), -1
+            )
+        step = size * tf.sign(tape.gradient(margin, x))
+        return tf.clip_by_value(x + step, 0, 255)
+
+
+def error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Percentage of wrong predictions."""
+    return 100 * float(np.mean(logits.argmax(axis=1) != labels))
+
+
+def run(
+    network: Network,
+    cell: Cell,
+    train: Images,
+    test: Images,
+    show_epoch: Callable[[int], None] = lambda epoch: None,
+) -> Result:
+    """Trains anew for one cell of the grid, and measures on the test images."""
+    start = time.perf_counter()
+    (images, clean), (test_images, test_labels) = train, test
+    classes = network.model.output_shape[-1]
+    labels = corrupt(clean, cell.noise / 100, classes, cell.seed)
+    network.reset(cell.seed)
+    # alpha=0 mixes nothing: the run without mixup has the same pipeline.
+    mixer = tfmixup.MixUp(cell.alpha, num_classes=classes)
+    epoch = tfmixup.from_tensors(
+        (images, labels), mixer, cell.batch_size, seed=cell.seed
+    )
+    # One iterator for all epochs: to make one takes longer than an epoch.
+    batches, steps = iter(epoch.repeat()), tf.constant(len(epoch))
+    errors = []
+    for number in range(1, cell.epochs + 1):
+        network.train(batches, steps)
+        errors.append(error(network.logits(test_images), test_labels))
+        show_epoch(number)
+    logits = network.logits(test_images)
+    log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    moved = network.attack(test_images, test_labels, cell.epsilon)
+    return Result(
+        best_error=min(errors),
+        last_error=errors[-1],
+        nll=-float(np.mean(log_p[np.arange(len(log_p)), test_labels])),
+        ece=expected_calibration_error(np.exp(log_p), test_labels),
+        fgsm_error=error(network.logits(moved), test_labels),
+        # How much of the training labels, wrong ones included, is known by heart.
+        fitted=100 - error(network.logits(images), labels),
+        seconds=time.perf_counter() - start,
+        errors=tuple(errors),
+    )

@@ -1,0 +1,282 @@
+"""`python -m tfmixup preview`, mostly called as a function."""
+
+import os
+import re
+import subprocess
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+import tfmixup
+from tfmixup import preview, preview_images
+
+
+class Made(tfds.core.GeneratorBasedBuilder):
+    """What the made-up data sets share."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    SKIP_REGISTRATION = True
+
+    def _info(self):
+        features = tfds.features.FeaturesDict(self.made_of())
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        draw = np.random.default_rng(0)
+        for k in range(12):
+            yield k, self.example(k, draw)
+
+
+class MadePhotos(Made):
+    """RGB images of many sizes, with a mask and a class."""
+
+    def made_of(self):
+        return {
+            "mask": tfds.features.LabeledImage(shape=(None, None, 1), labels=3),
+            "photo": tfds.features.Image(shape=(None, None, 3)),
+            "species": tfds.features.ClassLabel(names=["wren", "crow"]),
+        }
+
+    def example(self, k, draw):
+        size = draw.integers(20, 60, 2)
+        return {
+            "mask": np.zeros([*size, 1], "uint8"),
+            "photo": draw.integers(0, 256, [*size, 3]).astype("uint8"),
+            "species": k % 2,
+        }
+
+
+class MadeUnlabelled(Made):
+    """Images without a class."""
+
+    def made_of(self):
+        return {"image": tfds.features.Image(shape=(16, 24, 1))}
+
+    def example(self, k, draw):
+        return {"image": draw.integers(0, 256, [16, 24, 1]).astype("uint8")}
+
+
+class MadeSounds(Made):
+    """No images."""
+
+    def made_of(self):
+        return {
+            "audio": tfds.features.Audio(),
+            "label": tfds.features.ClassLabel(num_classes=2),
+        }
+
+    def example(self, k, draw):
+        return {"audio": np.zeros(50, "int64"), "label": 0}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A folder with the made data sets, which TFDS reads by name."""
+    folder = tmp_path_factory.mktemp("data")
+    for builder in (MadePhotos, MadeUnlabelled, MadeSounds):
+        builder(data_dir=folder).download_and_prepare()
+    return str(folder)
+
+
+@pytest.fixture
+def run(data_dir, tmp_path, monkeypatch, capsys):
+    """Runs the command in an empty folder: (code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv):
+        try:
+            code = preview.main(["preview", "--data-dir", data_dir, *argv])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, which the command only saves."""
+    kept = []
+    draw = tfmixup.plot.batch
+
+    def keep(*args, **kwargs):
+        kept.append(draw(*args, **kwargs))
+        return kept[-1]
+
+    monkeypatch.setattr(tfmixup.plot, "batch", keep)
+    return kept
+
+
+def titles(figure):
+    return [a.get_title().split("\n") for a in figure.axes if a.get_title()]
+
+
+def test_the_digits_are_the_default(run, figures, tmp_path):
+    code, out, _ = run()
+    assert code == 0
+    assert "Wrote mix.png: mixup, α = 0.2 on bundled_digits." in out
+    assert matplotlib.image.imread(tmp_path / "mix.png").std() > 0.1
+    lines = titles(figures[0])
+    assert len(lines) == 8
+    for lam, *label in lines:
+        value = float(re.fullmatch(r"λ = (\d\.\d\d)", lam)[1])
+        masses = [float(mass) for mass in re.findall(r"\d: (\d\.\d\d)", label[0])]
+        assert sum(masses) == pytest.approx(1, abs=0.011)
+        largest = max(value, 1 - value)
+        assert masses[0] == 1 or masses[0] == pytest.approx(largest, abs=0.011)
+
+
+def test_the_same_seed_gives_the_same_picture(run, figures):
+    for seed in ("3", "3", "4"):
+        assert run("--seed", seed)[0] == 0
+    first, again, other = (titles(figure) for figure in figures)
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--mixer", "cutmix"], "cutmix, α = 1 "),
+        (["--mixer", "resizemix"], "resizemix on"),
+        (["--alpha", "0"], "mixup, α = 0 "),
+        (["--alpha", "8", "--split", "test[:20%]"], "mixup, α = 8 "),
+    ],
+)
+def test_options(run, figures, options, told):
+    code, out, err = run(*options, "--examples", "5")
+    assert (code, told in out) == (0, True), err
+    assert len(titles(figures[0])) == 5
+    if options == ["--alpha", "0"]:
+        assert all(lines[0] == "λ = 1.00" for lines in titles(figures[0]))
+
+
+@pytest.mark.parametrize(("size", "pixels"), [([], 128), (["--size", "40"], 40)])
+def test_images_of_many_sizes(run, figures, size, pixels):
+    code, _, err = run("--dataset", "made_photos", *size, "--examples", "4")
+    assert code == 0, err
+    picture = figures[0].axes[0].get_images()[0].get_array()
+    assert picture.shape == (pixels, pixels, 3)
+    assert {"wren", "crow"} >= {line.split(":")[0] for _, line in _pairs(figures[0])}
+
+
+def _pairs(figure):
+    return [(lines[0], part) for lines in titles(figure) for part in lines[1:]]
+
+
+def test_small_images_are_enlarged_pixel_by_pixel(run, figures):
+    assert run("--alpha", "0", "--size", "32")[0] == 0
+    picture = np.asarray(figures[0].axes[0].get_images()[0].get_array())
+    assert picture.shape[:2] == (32, 32)
+    np.testing.assert_array_equal(picture, picture[::4, ::4].repeat(4, 0).repeat(4, 1))
+
+
+def test_images_without_a_class_show_lambda_alone(run, figures):
+    code, _, err = run("--dataset", "made_unlabelled", "--mixer", "cutmix")
+    assert code == 0, err
+    assert figures[0].axes[0].get_images()[0].get_array().shape[:2] == (16, 24)
+    assert all(len(lines) == 1 and "λ = " in lines[0] for lines in titles(figures[0]))
+
+
+def test_fewer_examples_than_asked_for(run, figures):
+    code, _, err = run("--dataset", "made_photos", "--examples", "50")
+    assert code == 0, err
+    assert len(titles(figures[0])) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "no_such_set"], "no such data set. Names are listed at"),
+        (["--dataset", "made_sounds"], "no images to mix; its features are audio"),
+        (["--split", "trian"], "bundled_digits has train, test"),
+        (["--split", "train[:x]"], "cannot be loaded"),
+        (["--out", "nowhere/mix.png"], "there is no folder nowhere"),
+        (["--out", "mix.txt"], "must end in .png, .pdf or .svg"),
+        (["--mixer", "resizemix", "--alpha", "1"], "resizemix has none"),
+        (["--alpha", "1e-35"], "beyond what float32 can draw from"),
+        (["--split", "train[:0]"], "--split train[:0]"),
+    ],
+)
+def test_what_cannot_be_previewed(run, tmp_path, options, message):
+    code, out, err = run(*options)
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("python -m tfmixup preview: error: ")
+    assert message in last
+    assert "Traceback" not in err
+    assert "Wrote" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--alpha", "-1"], "-1 is not a number from 0 up"),
+        (["--alpha", "much"], "argument --alpha"),
+        (["--examples", "0"], "0 is not a whole number from 1 up"),
+        (["--size", "2.5"], "argument --size"),
+        (["--mixer", "blend"], "invalid choice: 'blend'"),
+    ],
+)
+def test_arguments_that_cannot_be(run, options, message):
+    code, _, err = run(*options)
+    assert code == 2
+    assert message in err
+
+
+def test_a_data_set_that_fails_to_load_is_one_line(run, monkeypatch):
+    from tfmixup import datasets
+
+    def offline(*_, **__):
+        raise OSError("cannot reach host\nand much more")
+
+    monkeypatch.setattr(datasets, "load", offline)
+    code, _, err = run()
+    assert code == 1
+    assert "cannot be loaded. OSError: cannot reach host\n" in err
+    assert "much more" not in err
+
+
+def test_without_tensorflow_datasets(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    code, _, err = run()
+    assert code == 1
+    assert "pip install 'tfmixup[examples]'" in err
+
+
+def test_errors_of_the_source_are_errors_of_the_command():
+    with pytest.raises(preview_images.PreviewError, match="no such data set"):
+        preview_images.load("no_such_set", "train")
+
+
+def test_from_a_shell(tmp_path):
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+
+    def shell(*argv):
+        return subprocess.run(
+            [sys.executable, "-m", "tfmixup", *argv],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            encoding="utf-8",
+        )
+
+    done = shell("preview", "--help")
+    assert done.returncode == 0
+    options = ("dataset", "split", "data-dir", "mixer", "alpha", "examples", "size")
+    for option in (*options, "seed", "out"):
+        assert f"--{option}" in done.stdout
+    assert "python -m tfmixup preview --mixer cutmix" in done.stdout
+
+
+def test_no_command_prints_help(capsys):
+    assert preview.main([]) == 0
+    assert "preview" in capsys.readouterr().out
