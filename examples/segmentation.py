@@ -241,7 +241,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--size", type=int, default=128, help="of pets, in pixels (128)"
     )
     parser.add_argument(
-        "--out", type=pathlib.Path, default=pathlib.Path("segmentation")
+        "--out", type=pathlib.Path, default=pathlib.Path("segmentation_out")
     )
     return parser.parse_args(argv)
 

@@ -29,8 +29,15 @@ def texts(figure):
     """All text that is drawn, with its place: [(text, box)]."""
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
+    beyond = []  # ticks outside of the axes are made and not drawn
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        for tick in axis.get_major_ticks():
+            if not low <= tick.get_loc() <= high:
+                beyond += [tick.label1, tick.label2]
     found = [t for t in figure.findobj(matplotlib.text.Text) if t.get_text().strip()]
-    return [(t.get_text(), t.get_window_extent(renderer)) for t in found]
+    drawn = [t for t in found if t.get_visible() and t not in beyond]
+    return [(t.get_text(), t.get_window_extent(renderer)) for t in drawn]
 
 
 def assert_readable(figure):

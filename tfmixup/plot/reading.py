@@ -138,7 +138,7 @@ def _targets(owner: str, nest: Any, name: Any) -> Iterator[Target]:
     if isinstance(nest, dict):
         for key, inner in nest.items():
             yield from _targets(owner, inner, key)
-    elif isinstance(nest, (tuple, list)) and any(np.ndim(part) for part in nest):
+    elif isinstance(nest, (tuple, list)) and not _is_vector(nest):
         pair = _pair(nest, name)
         if pair is not None:
             yield pair
@@ -147,6 +147,11 @@ def _targets(owner: str, nest: Any, name: Any) -> Iterator[Target]:
             yield from _targets(owner, inner, index)
     elif nest is not None:
         yield Target(name, _array(owner, "a target", nest))
+
+
+def _is_vector(nest: Sequence[Any]) -> bool:
+    """Whether it is a list of numbers, as labels written by hand are."""
+    return bool(nest) and not any(np.ndim(part) for part in nest)
 
 
 def _pair(nest: Sequence[Any], name: Any) -> Target | None:
