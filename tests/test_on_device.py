@@ -94,3 +94,33 @@ def test_a_training_step_that_mixes(jit):
     np.testing.assert_array_equal(
         model.images.numpy(), host(tf.constant([SEED[0], 3]))[0]
     )
+
+
+def ops_of(dataset):
+    """Every op of a pipeline's graph and of its functions.
+
+    Serialising refuses (policy 2) whatever lives outside the graph.
+    """
+    variant = tf.data.experimental.to_variant(dataset)
+    graph = tf.compat.v1.GraphDef.FromString(
+        tf.raw_ops.DatasetToGraphV2(
+            input_dataset=variant, external_state_policy=2
+        ).numpy()
+    )
+    functions = [node for f in graph.library.function for node in f.node_def]
+    return {node.op for node in [*graph.node, *functions]}
+
+
+@pytest.mark.parametrize("mixer", [MIXER, tfmixup.CutMix(1.0, num_classes=CLASSES)])
+def test_what_a_hosts_pipeline_is_made_of(mixer):
+    """No Python, no stateful random op, nothing that another process would not have."""
+    images, labels = batch()
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    mixed = dataset.apply(tfmixup.two_streams(mixer, 4, seed=1))
+    ops = ops_of(mixed)
+    assert any("Zip" in op for op in ops)
+    assert not {op for op in ops if "PyFunc" in op or "NumpyFunc" in op}
+    stateful = {"RandomUniform", "RandomStandardNormal", "RandomGamma", "RandomShuffle"}
+    assert not ops & {*stateful, "RandomUniformInt", "Multinomial"}
+    for spec in tf.nest.flatten(mixed.element_spec):
+        assert spec.shape.is_fully_defined()

@@ -85,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         default="bundled_digits",
         metavar="NAME",
         help="an image data set of TensorFlow Datasets, such as cifar10, which is "
-        "downloaded if it is not there yet (default: bundled_digits, which is not)",
+        "downloaded if it is not there yet (default: bundled_digits, which needs no "
+        "download)",
     )
     add("--split", default="train", help="which part of it (default: train)")
     add(
