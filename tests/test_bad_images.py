@@ -165,10 +165,8 @@ def test_a_number_of_weights_unlike_that_of_the_targets(route):
 
 
 @each_route
-@pytest.mark.parametrize("role", ["extra", "target"])
-def test_a_key_that_the_weights_would_overwrite(role, route):
-    keys = ("label", "sample_weight") if role == "target" else ("label",)
-    mixer = tfmixup.MixUp(num_classes=3, ignore_label=255, target_keys=keys)
+def test_a_key_that_the_weights_would_overwrite(route):
+    mixer = tfmixup.MixUp(num_classes=3, ignore_label=255)
     element = {"image": IMAGE, "label": MASK, "sample_weight": zeros()}
     with refused("ignore_label=255 adds a key 'sample_weight' to", route, mixer):
         build(route, mixer, element)

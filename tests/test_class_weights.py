@@ -9,7 +9,7 @@ import tfmixup
 
 WEIGHTS = {0: 1.0, 1: 5.0, 2: 0.5}
 IDS = np.array([0, 1, 2, 1])
-X = np.arange(4, dtype="float32")[:, None]
+X = np.arange(8, dtype="float32").reshape(4, 2)
 
 
 def dataset(*parts):
@@ -151,3 +151,17 @@ def test_labels_that_have_no_class():
         dataset(X, IDS).map(lambda x, y: {"x": x}).map(weigh)
     with pytest.raises(ValueError, match="one weight an example"):
         dataset(X, IDS, np.ones([4, 2])).map(weigh)
+
+
+def test_a_batch_of_one_keeps_its_dimension():
+    one = dataset(X, IDS).batch(1, drop_remainder=True)
+    weighted = one.map(tfmixup.weight_by_class(WEIGHTS))
+    assert weighted.element_spec[2].shape == [1]
+    assert [float(w[0]) for _, _, w in weighted] == [1, 5, 0.5, 5]
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 2, 2)])
+def test_integer_labels_that_are_no_class_ids(shape):
+    labels = np.ones(shape, "int32")
+    with pytest.raises(ValueError, match="labels must be class ids, integers"):
+        dataset(X, labels).batch(4).map(tfmixup.weight_by_class(WEIGHTS))

@@ -1,5 +1,6 @@
 """Elements of every kind through every pipeline: specs, graphs, refusals."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,7 @@ def dataset(kind: str) -> tf.data.Dataset:
         "dict": {"image": image, "label": ids, "name": name, "index": ids},
         "nested": (
             {"image": image, "more": (more,)},
-            (ids, {"box": more.astype(np.float16)}),
+            (ids, {"extent": more.astype(np.float16)}),
             {"a": more[:, 0], "b": ids},
         ),
     }
@@ -62,7 +63,7 @@ def expected_spec(kind: str, size: int | None) -> Any:
         },
         "nested": (
             {"image": image, "more": (spec(7),)},
-            (label, {"box": spec(7, dtype=tf.float16)}),
+            (label, {"extent": spec(7, dtype=tf.float16)}),
             {"a": spec(dtype=tf.float64), "b": spec()},
         ),
     }[kind]
@@ -393,3 +394,67 @@ def test_two_streams_refuses_batches(batches):
     message = r"elements must be single examples.*batches by itself: remove \.batch"
     with pytest.raises(ValueError, match=message):
         batches.apply(tfmixup.two_streams(make(num_classes=4), 2))
+
+
+# Weights of dict elements
+
+
+@pytest.mark.parametrize("combination", ["blend", "pair", "union"])
+def test_a_weight_among_the_targets_is_blended_whatever_labels_become(combination):
+    x = tf.zeros([4, 2])
+    one, other = (
+        {
+            "image": x,
+            "label": tf.one_hot(ids, 3),
+            "sample_weight": tf.constant(weight),
+        }
+        for ids, weight in (
+            ([0, 1, 2, 0], [1.0, 2.0, 3.0, 4.0]),
+            ([1, 2, 0, 1], [5.0, 6.0, 7.0, 8.0]),
+        )
+    )
+    keys = ("label", "sample_weight")
+    mixer = tfmixup.MixUp(target_keys=keys, targets=combination)
+    params = tfmixup.MixUpParams(tf.fill([4], 0.25))
+    mixed = mixer.apply(one, other, params)
+    np.testing.assert_allclose(mixed["sample_weight"], [4.0, 5.0, 6.0, 7.0])
+    assert isinstance(mixed["label"], tuple) == (combination == "pair")
+
+
+# An example alone
+
+ALONE = [
+    tfmixup.MixUp(1.0),
+    tfmixup.CutMix(),
+    tfmixup.ResizeMix(),
+    tfmixup.RandomChoice([tfmixup.MixUp(1.0), tfmixup.CutMix()]),
+]
+
+
+@pytest.mark.parametrize("drop", [True, False])
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("mixer", ALONE, ids=lambda mixer: type(mixer).__name__)
+def test_an_example_alone_in_its_batch_is_not_mixed(mixer, jit, drop):
+    if isinstance(mixer, tfmixup.RandomChoice):
+        members = [dataclasses.replace(m, jit_compile=jit) for m in mixer.mixers]
+        mixer = dataclasses.replace(mixer, mixers=members)
+    else:
+        mixer = dataclasses.replace(mixer, jit_compile=jit)
+    x = np.random.default_rng(0).normal(size=[3, 8, 8, 1]).astype(np.float32)
+    y = np.eye(3, dtype=np.float32)
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(
+        2 if not drop else 1, drop
+    )
+    *_, last = batches.apply(tfmixup.in_batch(mixer, seed=1))
+    np.testing.assert_array_equal(last[0], x[2:])
+    np.testing.assert_array_equal(last[1], y[2:])
+
+
+@pytest.mark.parametrize("mixer", ALONE, ids=lambda mixer: type(mixer).__name__)
+def test_a_mixer_that_is_off_mixes_nothing(mixer):
+    x = np.random.default_rng(0).normal(size=[4, 8, 8, 1]).astype(np.float32)
+    y = np.eye(4, dtype=np.float32)
+    assert mixer.off() != mixer
+    mixed = mixer.off()(x, y, seed=[1, 2])
+    np.testing.assert_array_equal(mixed[0], x)
+    np.testing.assert_array_equal(mixed[1], y)

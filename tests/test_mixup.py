@@ -295,7 +295,7 @@ def test_nested_features_and_targets(jit):
     def element(seed: int, ids: np.ndarray) -> Any:
         image = numbers((SIZE, 4, 4, 3), "uint8", seed)
         x = {"image": image, "more": (numbers((SIZE, 7), "float32", seed),)}
-        return x, (ids, {"box": numbers((SIZE, 4), "float64", seed)})
+        return x, (ids, {"extent": numbers((SIZE, 4), "float64", seed)})
 
     first, second = element(1, FIRST_IDS), element(2, SECOND_IDS)
     mixer = make(num_classes=CLASSES, jit_compile=jit)
@@ -306,9 +306,9 @@ def test_nested_features_and_targets(jit):
     tf.nest.assert_same_structure(x, first[0])
     tf.nest.assert_same_structure(y, first[1])
     assert_close(y[0], blended(one_hot(FIRST_IDS), one_hot(SECOND_IDS)))
-    assert y[1]["box"].dtype == tf.float64
-    boxes = first[1][1]["box"], second[1][1]["box"]
-    assert_close(y[1]["box"], blended(*boxes), *boxes)
+    assert y[1]["extent"].dtype == tf.float64
+    boxes = first[1][1]["extent"], second[1][1]["extent"]
+    assert_close(y[1]["extent"], blended(*boxes), *boxes)
 
 
 def dict_element(seed: int, ids: np.ndarray) -> dict[str, Any]:

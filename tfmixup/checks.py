@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -219,7 +220,7 @@ def same_spec(owner: str, name: str, first: Any, second: Any) -> None:
             fail(f"shape {other.shape} is not {one.shape}")
 
 
-_BOXES = ("bbox", "bboxes", "boxes", "bounding_box", "bounding_boxes")
+_BOX = re.compile(r"(^|[_\W])(b?box(es)?|bounding[_\W]?box(es)?)$", re.IGNORECASE)
 
 
 def no_boxes(owner: str, targets: Any) -> None:
@@ -229,7 +230,7 @@ def no_boxes(owner: str, targets: Any) -> None:
             no_boxes(owner, inner)
         return
     for key, inner in targets.items():
-        if str(key).lower() in _BOXES:
+        if _BOX.search(str(key)):
             raise ValueError(
                 f"{owner}: the target {key!r} looks like bounding boxes, and corners "
                 "of boxes cannot be averaged: a mixed image has the boxes of both "

@@ -40,7 +40,7 @@ def prefetch_to_device(
       TypeError: `device` is not a string, or `buffer_size` not an integer.
       ValueError: there is no such device, or `buffer_size` is less than 1.
 
-    Example:
+    Examples:
       >>> ds = tf.data.Dataset.range(3).apply(prefetch_to_device())
       >>> len(ds)
       3

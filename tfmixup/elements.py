@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 __all__ = [
+    "WEIGHT_KEY",
     "Parts",
     "batch_size",
     "head",
@@ -19,6 +20,8 @@ __all__ = [
     "split",
     "static_but_batch",
 ]
+
+WEIGHT_KEY = "sample_weight"  # of dict elements
 
 
 class Parts(NamedTuple):
@@ -67,9 +70,12 @@ def split(
         ):
             _check_keys(owner, element, name, keys)
         used = {*feature_keys, *target_keys, *length_keys}
+        labels = [key for key in target_keys if key != WEIGHT_KEY]
         return Parts(
             features={k: element[k] for k in feature_keys},
-            targets={k: element[k] for k in target_keys},
+            targets={k: element[k] for k in labels},
+            # Named among the targets it is to be mixed; it is no label for all that.
+            weights=element[WEIGHT_KEY] if len(labels) < len(target_keys) else None,
             extras={k: v for k, v in element.items() if k not in used},
             lengths={k: element[k] for k in length_keys} or None,
         )
@@ -115,7 +121,7 @@ def join(parts: Parts) -> Any:
     """Puts together what `split` took apart."""
     lengths = parts.lengths or {}
     if parts.extras is not None:
-        weights = {} if parts.weights is None else {"sample_weight": parts.weights}
+        weights = {} if parts.weights is None else {WEIGHT_KEY: parts.weights}
         return {
             **parts.features,
             **parts.targets,

@@ -46,7 +46,7 @@ def sample(
     Returns:
       float32 tensor of shape `shape`, values in [0, 1].
 
-    Example:
+    Examples:
       >>> sample([2, 3], seed=[1, 2], alpha=0.4).shape
       TensorShape([2, 3])
     """

@@ -26,7 +26,7 @@ def sample(
     Returns:
       int32 tensor of shape (B,) or (num_batches, B), values in [0, B).
 
-    Example:
+    Examples:
       >>> sample(4, seed=[1, 2]).shape
       TensorShape([4])
     """

@@ -29,9 +29,9 @@ def class_balanced(
     label_key: str = "label",
     seed: int | None = None,
 ) -> tf.data.Dataset:
-    r"""An endless stream of examples in which every class is equally likely.
+    """An endless stream of examples in which every class is equally likely.
 
-    .. math:: P(y_k = c) = o_c / \sum_{c'} o_{c'}, \qquad o_c = 1 \text{ by default}
+        P(y_k = c) = o_c / Σ_c′ o_c′,   o_c = 1 by default
 
     independently for every k; within a class, repeated and then shuffled, all examples
     come equally often, up to those in the shuffle buffer. As `partner` of
@@ -76,7 +76,7 @@ def class_balanced(
       tf.errors.InvalidArgumentError: while iterating, where `class_counts` was given
         and the data have other labels, or none of a class.
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([100, 2]), tf.repeat([0, 1], [95, 5])
       >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> balanced = class_balanced(ds, num_classes=2, seed=1)

@@ -22,9 +22,9 @@ def class_counts(
     *,
     label_key: str = "label",
 ) -> np.ndarray:
-    r"""Counts the examples of every class, in one pass over the dataset.
+    """Counts the examples of every class, in one pass over the dataset.
 
-    .. math:: n_c = |\{k : y_k = c\}|
+        n_c = |{k : y_k = c}|
 
     The pass reads everything that yields the labels: put it before decoding images, or
     count once and note the numbers.
@@ -43,7 +43,7 @@ def class_counts(
       TypeError, KeyError: an argument or the elements are not as described.
       ValueError: the same; or the dataset is endless, or a label none of the classes.
 
-    Example:
+    Examples:
       >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([4, 2]), [0, 1, 0, 0]))
       >>> class_counts(ds, num_classes=3)
       array([3, 1, 0])

@@ -23,9 +23,9 @@ def label_mass(
     label_key: str = "label",
     weight_key: str = "sample_weight",
 ) -> np.ndarray:
-    r"""The share of label mass that every class gets over some batches.
+    """The share of label mass that every class gets over some batches.
 
-    .. math:: m_c = \sum_k w_k y_{kc} \Big/ \sum_{c'} \sum_k w_k y_{kc'}
+        m_c = Σ_k w_k·y_kc / Σ_c′ Σ_k w_k·y_kc′
 
     over all examples k of the batches (or pixels, for masks), with sample weights w
     where there are any. What a network is trained towards, before mixing and after.
@@ -47,7 +47,7 @@ def label_mass(
       ValueError: the same; or the dataset is endless and `num_batches` None; or there
         is no mass at all.
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([4, 2]), [0, 1, 0, 0]
       >>> batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(2)
       >>> label_mass(batches, num_classes=2)

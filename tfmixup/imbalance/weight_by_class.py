@@ -23,10 +23,10 @@ def weight_by_class(
     label_key: str = "label",
     weight_key: str = "sample_weight",
 ) -> Callable[..., Any]:
-    r"""A function for `Dataset.map`, before mixing: weights by class, as in Keras.
+    """A function for `Dataset.map`, before mixing: weights by class, as in Keras.
 
-    .. math:: (x, y) \mapsto (x, y, w_y), \qquad
-        w_y = \sum_c y_c w_c \text{ for one-hot and soft labels}
+        (x, y) ↦ (x, y, w_y)
+        w_y = Σ_c y_c·w_c for one-hot and soft labels
 
     Keras's own `class_weight` takes the largest entry of a mixed label for its class.
     Weights made here are mixed by λ as the label is: `λ·w_i + (1 − λ)·w_j`. For dict
@@ -50,7 +50,7 @@ def weight_by_class(
         not as described.
       tf.errors.InvalidArgumentError: while iterating, at a class that has no weight.
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([3, 2]), [0, 1, 0]
       >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> weighted = ds.map(weight_by_class({0: 1.0, 1: 5.0}))
@@ -61,7 +61,7 @@ def weight_by_class(
 
     def weigh(element: Any) -> Any:
         label = labels.label_of(_OWNER, element, label_key)
-        weight = _weight(tf.convert_to_tensor(label), weights)
+        weight = _weight(_ids(tf.convert_to_tensor(label), element), weights)
         if isinstance(element, dict):
             if weight_key in element:
                 weight = _times(weight, element[weight_key])
@@ -102,13 +102,22 @@ def _weights(class_weight: Any) -> np.ndarray:
     return weights
 
 
+def _ids(label: tf.Tensor, element: Any) -> tf.Tensor:
+    """Labels without a last dimension of 1, unless that is the batch's."""
+    if not label.dtype.is_integer or label.shape.rank not in (1, 2):
+        return label
+    if label.shape.rank == 1:
+        shapes = [tf.convert_to_tensor(t).shape for t in tf.nest.flatten(element)]
+        if all(shape.rank and shape[0] == 1 for shape in shapes):
+            return label
+    return tf.squeeze(label, -1) if label.shape[-1] == 1 else label
+
+
 def _weight(label: tf.Tensor, weights: np.ndarray) -> tf.Tensor:
     classes = len(weights)
     if label.dtype.is_integer:
-        if label.shape.rank is None or label.shape.rank > 2:
+        if label.shape.rank is None or label.shape.rank > 1:
             _fail(label, classes)
-        if label.shape.rank and label.shape[-1] == 1:
-            label = tf.squeeze(label, -1)
         return _looked_up(tf.cast(label, tf.int64), weights)
     if not label.dtype.is_floating or label.shape.rank not in (1, 2):
         _fail(label, classes)

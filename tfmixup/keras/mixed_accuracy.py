@@ -66,7 +66,7 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
       name: of the metric, as Keras shows it.
       dtype: of the result.
 
-    Example:
+    Examples:
       >>> metric = MixedAccuracy()
       >>> metric.update_state([[0.7, 0.3], [0.0, 1.0]], [[0.9, 0.1], [0.8, 0.2]])
       >>> round(float(metric.result()), 3)

@@ -28,9 +28,9 @@ class Pair:
 
 @keras.saving.register_keras_serializable(package="tfmixup")
 class PairLoss(keras.losses.Loss):
-    r"""Makes of a loss the loss of a pair of targets.
+    """Makes of a loss the loss of a pair of targets.
 
-    .. math:: λ\,\mathrm{loss}(y_i, p) + (1 − λ)\,\mathrm{loss}(y_j, p)
+        λ·loss(y_i, p) + (1 − λ)·loss(y_j, p)
 
     example by example, before sample weights, masks and the reduction, which are the
     given loss's. Of a cross-entropy that is the cross-entropy with the soft label
@@ -50,7 +50,7 @@ class PairLoss(keras.losses.Loss):
         where only one label of two is of that class; or, when called, gives a single
         value for the whole batch.
 
-    Example:
+    Examples:
       >>> loss = PairLoss("sparse_categorical_crossentropy")
       >>> pair = [0, 1], [1, 1], [0.25, 0.5]
       >>> p = tf.constant([[0.5, 0.5], [0.2, 0.8]])

@@ -15,9 +15,9 @@ _OWNER = "tfmixup.keras.PairModel"
 
 @keras.saving.register_keras_serializable(package="tfmixup")
 class PairModel(keras.Model):
-    r"""Trains a model on pairs of targets: a mixer's `targets="pair"`.
+    """Trains a model on pairs of targets: a mixer's `targets="pair"`.
 
-    .. math:: λ\,\mathrm{loss}(y_i, p) + (1 − λ)\,\mathrm{loss}(y_j, p)
+        λ·loss(y_i, p) + (1 − λ)·loss(y_j, p)
 
     It wraps a Keras model of any kind, whose weights it trains in place: build, compile
     and fit the wrapper, then use, save and convert the model itself. Elements are
@@ -39,7 +39,7 @@ class PairModel(keras.Model):
     Raises:
       TypeError: `model` is not a Keras model.
 
-    Example:
+    Examples:
       >>> import keras
       >>> model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
       >>> trainer = PairModel(model)

@@ -49,6 +49,22 @@ class Mixer(Contract, abc.ABC):
         again and again.
     """
 
+    def off(self) -> Mixer:
+        """The same mixer, but it never mixes: it only casts and encodes.
+
+        For validation data and for epochs without mixing. Labels are still smoothed;
+        `dataclasses.replace(mixer.off(), label_smoothing=0.0)` is not.
+
+        Returns:
+          A mixer with `probability=0.0`.
+
+        Examples:
+          >>> tfmixup.CutMix(num_classes=10).off()
+          CutMix(num_classes=10, alpha=1.0, probability=0.0)
+        """
+        never: dict[str, Any] = {"probability": 0.0}
+        return dataclasses.replace(self, **never)
+
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
     ) -> Any:
@@ -69,7 +85,7 @@ class Mixer(Contract, abc.ABC):
           tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
             batches of different shapes.
 
-        Example:
+        Examples:
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
           >>> params = tfmixup.MixUpParams(lam=tf.fill([4], 0.5))
           >>> tfmixup.MixUp().apply((x, y), (3 * x, 3 * y), params)[1][0].numpy()
@@ -102,7 +118,7 @@ class Mixer(Contract, abc.ABC):
           The mixed batch.
 
         Raises:
-          As `apply`.
+          TypeError, ValueError: as `apply`.
         """
         parts = elements.read(self.split(element))
         self.check_spec(parts)
@@ -128,7 +144,7 @@ class Mixer(Contract, abc.ABC):
           The mixed batch, of the same structure.
 
         Raises:
-          As `apply`.
+          TypeError, ValueError: as `apply`.
         """
         batch = element[0] if len(element) == 1 else element
         shapes.check_not_a_pair(self.name, batch)
@@ -152,9 +168,9 @@ class Mixer(Contract, abc.ABC):
           The mixed batch.
 
         Raises:
-          As `apply`.
+          TypeError, ValueError: as `apply`.
 
-        Example:
+        Examples:
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
           >>> mixed_x, mixed_y = tfmixup.MixUp(0.2).pair((x, y), (2 * x, 2 * y))
         """

@@ -21,12 +21,11 @@ _FULL_SCALE = 2.0**15
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class BetweenClass(LambdaMixer):
-    r"""Mixes two sounds so that λ is the share that is heard, and mixes their labels.
+    """Mixes two sounds so that λ is the share that is heard, and mixes their labels.
 
-    .. math::
-        x = \frac{p x_i + (1 − p) x_j}{\sqrt{p^2 + (1 − p)^2}}, \qquad
-        p = \frac{1}{1 + 10^{(G_i − G_j)/20} \frac{1 − λ}{λ}}, \qquad
-        y = λ y_i + (1 − λ) y_j
+        p = 1 / (1 + 10^((G_i − G_j)/20) · (1 − λ)/λ)
+        x = (p·x_i + (1 − p)·x_j) / √(p² + (1 − p)²)
+        y = λ·y_i + (1 − λ)·y_j
 
     with λ uniform on [0, 1] and G the A-weighted level in dB of the sound's loudest
     tenth of a second: a loud and a quiet sound are made equally loud before they are
@@ -61,7 +60,7 @@ class BetweenClass(LambdaMixer):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = BetweenClass(16000, num_classes=10)
       >>> waveforms, labels = tf.random.normal([8, 4000]), tf.range(8)
       >>> mixed, mixed_labels = mixer(waveforms, labels)

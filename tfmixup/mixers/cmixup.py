@@ -35,12 +35,11 @@ class CMixupParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class CMixup(LambdaMixer):
-    r"""Blends every example of a batch with another one whose label is near.
+    """Blends every example of a batch with another one whose label is near.
 
-    .. math::
-        x = λ x_i + (1 − λ) x_j, \qquad y = λ y_i + (1 − λ) y_j,
-        \qquad P(j \mid i) \propto \exp\left(−\frac{‖y_i − y_j‖^2}{2σ^2}\right),
-        \quad j \ne i
+        x = λ·x_i + (1 − λ)·x_j
+        y = λ·y_i + (1 − λ)·y_j
+        P(j | i) ∝ exp(−‖y_i − y_j‖² / (2σ²)),   j ≠ i
 
     In regression a blend of two examples of far labels is often not an example of the
     blended label; one of near labels is. Partners come from the same batch, the paper's
@@ -71,7 +70,7 @@ class CMixup(LambdaMixer):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = CMixup(bandwidth=0.5)
       >>> x, y = tf.random.normal([64, 8]), tf.random.normal([64, 1])
       >>> mixed_x, mixed_y = mixer(x, y)
@@ -111,7 +110,7 @@ class CMixup(LambdaMixer):
           `CMixupParams` with `uniform` of shape ([num_batches,] B), and `lam` too, or
           ([num_batches,] 1) with `per="batch"`.
 
-        Example:
+        Examples:
           >>> CMixup(1.0).sample(4, seed=[1, 2]).uniform.shape
           TensorShape([4])
         """

@@ -199,7 +199,7 @@ def _has_weights(parts: Parts) -> bool:
     if parts.extras is None:
         return False
     named = (parts.features, parts.targets, parts.extras, parts.lengths)
-    return any("sample_weight" in (part or ()) for part in named)
+    return any(elements.WEIGHT_KEY in (part or ()) for part in named)
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

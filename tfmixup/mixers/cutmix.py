@@ -31,15 +31,15 @@ class CutMixParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class CutMix(Paste, LambdaMixer):
-    r"""Pastes a rectangle of one image into another, and blends labels by area.
+    """Pastes a rectangle of one image into another, and blends labels by area.
 
-    .. math::
-        x = M ⊙ x_i + (1 − M) ⊙ x_j, \qquad y = \bar{M} y_i + (1 − \bar{M}) y_j
+        x = M ⊙ x_i + (1 − M) ⊙ x_j
+        y = mean(M)·y_i + (1 − mean(M))·y_j
 
-    M is 0 inside a rectangle of sides :math:`\sqrt{1 − λ} H` and
-    :math:`\sqrt{1 − λ} W`, with λ ~ Beta(α, α), around a centre that is uniform over
-    the image; it is rounded to whole pixels and clipped at the border. The label's
-    weight is M's mean, counted after that: the share of pixels that are really kept.
+    M is 0 inside a rectangle of sides √(1 − λ)·H and √(1 − λ)·W, with λ ~ Beta(α, α),
+    around a centre that is uniform over the image; it is rounded to whole pixels and
+    clipped at the border. The label's weight is M's mean, counted after that: the share
+    of pixels that are really kept.
 
     Images are (B, H, W, channels), video is (B, T, H, W, channels), with one rectangle
     for all frames; all features of an element need one H and one W. Targets and sample
@@ -76,7 +76,7 @@ class CutMix(Paste, LambdaMixer):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = CutMix(num_classes=10)
       >>> images, labels = tf.zeros([8, 32, 48, 3], tf.uint8), tf.range(8)
       >>> mixed_images, mixed_labels = mixer(images, labels)
@@ -107,7 +107,7 @@ class CutMix(Paste, LambdaMixer):
           `CutMixParams` with `lam` of shape ([num_batches,] B) and `centre` of shape
           ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
 
-        Example:
+        Examples:
           >>> CutMix().sample(4, seed=[1, 2]).centre.shape
           TensorShape([4, 2])
         """

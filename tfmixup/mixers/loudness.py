@@ -23,10 +23,9 @@ def window_length(sample_rate: int) -> int:
 
 
 def a_weighted_level(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
-    r"""The loudest moment's A-weighted level, in dB.
+    """The loudest moment's A-weighted level, in dB.
 
-    .. math::
-        G = \max_t 10 \log_{10} \sum_f A(f)\,|X_t(f)|^2
+        G = max_t 10·log₁₀ Σ_f A(f)·|X_t(f)|²
 
     over Hann windows of about 0.1 s that overlap by half, with the A-weighting of
     IEC 61672 (0 dB at 1 kHz); neither is below −80 dB, so that silence has a level.
@@ -39,7 +38,7 @@ def a_weighted_level(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
     Returns:
       float32 (B,).
 
-    Example:
+    Examples:
       >>> time = tf.range(16000, dtype=tf.float32) / 16000
       >>> tone = tf.sin(2 * 3.14159265 * 1000 * time)[tf.newaxis]
       >>> round(float(a_weighted_level(tone, 16000)[0]), 1)

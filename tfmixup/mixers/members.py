@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Iterable
 from typing import Any
 
 from tfmixup.mixers.base import Mixer
@@ -16,12 +15,12 @@ __all__ = ["check_alike", "checked", "odds"]
 
 def checked(owner: str, mixers: Any) -> tuple[Mixer, ...]:
     """Refuses what is not two mixers or more; returns them as a tuple."""
-    if isinstance(mixers, Mixer) or not isinstance(mixers, Iterable):
+    listed = _listed(mixers)
+    if isinstance(mixers, Mixer) or listed is None:
         raise TypeError(
             f"{owner}: mixers must be a list of mixers, got {mixers!r}. For example "
             "[tfmixup.MixUp(0.8), tfmixup.CutMix(1.0)]."
         )
-    listed = tuple(mixers)
     for mixer in listed:
         if not isinstance(mixer, Mixer):
             raise TypeError(
@@ -40,18 +39,26 @@ def odds(owner: str, weights: Any, n: int) -> tuple[float, ...] | None:
     """Refuses what is not n positive numbers, or None; returns them as a tuple."""
     if weights is None:
         return None
-    if isinstance(weights, str) or not isinstance(weights, Iterable):
+    given = _listed(weights)
+    if isinstance(weights, str) or given is None:
         raise TypeError(
             f"{owner}: weights must be a list of numbers, one for each mixer, got "
             f"{weights!r}."
         )
-    given = tuple(weights)
     if len(given) != n or not all(map(_positive, given)):
         raise ValueError(
             f"{owner}: weights must be {n} positive numbers, one for each mixer, got "
             f"{weights!r}. They are odds: (3, 1) chooses the first three times of four."
         )
     return tuple(float(weight) for weight in given)
+
+
+def _listed(value: Any) -> tuple[Any, ...] | None:
+    # A scalar tensor calls itself iterable, too.
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
 
 
 def _positive(value: Any) -> bool:

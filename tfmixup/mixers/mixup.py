@@ -26,11 +26,10 @@ class MixUpParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class MixUp(LambdaMixer):
-    r"""Blends pairs of examples and of their labels.
+    """Blends pairs of examples and of their labels.
 
-    .. math::
-        x = λ x_i + (1 − λ) x_j, \qquad y = λ y_i + (1 − λ) y_j,
-        \qquad λ \sim \mathrm{Beta}(α, α)
+        x = λ·x_i + (1 − λ)·x_j
+        y = λ·y_i + (1 − λ)·y_j,   λ ~ Beta(α, α)
 
     An example and its label share one λ, so do all features, targets and sample weights
     of an element.
@@ -61,7 +60,7 @@ class MixUp(LambdaMixer):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = MixUp(alpha=0.2, num_classes=10)
       >>> images, labels = tf.zeros([8, 32, 32, 3], tf.uint8), tf.range(8)
       >>> mixed_images, mixed_labels = mixer(images, labels)
@@ -91,7 +90,7 @@ class MixUp(LambdaMixer):
           `MixUpParams` with `lam` of shape ([num_batches,] B), or ([num_batches,] 1)
           with `per="batch"`.
 
-        Example:
+        Examples:
           >>> MixUp(0.2).sample(4, seed=[1, 2]).lam.shape
           TensorShape([4])
         """

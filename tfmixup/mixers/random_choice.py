@@ -37,10 +37,9 @@ def _of_the_members() -> Any:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class RandomChoice(Mixer):
-    r"""Mixes every batch, or every example, by one of several mixers.
+    """Mixes every batch, or every example, by one of several mixers.
 
-    .. math:: (x, y) = \mathrm{mix}_k\big((x, y)_i, (x, y)_j\big), \qquad
-        P(k) = w_k / \textstyle\sum_l w_l
+        (x, y) = mix_k((x, y)_i, (x, y)_j),   P(k) = w_k / Σ_l w_l
 
     MixUp and CutMix in turn is what timm and DeiT train with; their `switch_prob` of
     0.5 is equal weights. Each mixer keeps its own α and the rest of its parameters. The
@@ -64,7 +63,7 @@ class RandomChoice(Mixer):
       TypeError, ValueError: an argument cannot be, or the mixers would give different
         outputs; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixups = [MixUp(0.8, num_classes=10), CutMix(1.0, num_classes=10)]
       >>> mixer = RandomChoice(mixups)
       >>> images, labels = mixer(tf.zeros([8, 32, 32, 3]), tf.range(8))
@@ -104,6 +103,14 @@ class RandomChoice(Mixer):
         set_field(self, "moves_pixels", all(m.moves_pixels for m in mixers))
         set_field(self, "in_batch_only", any(m.in_batch_only for m in mixers))
 
+    def off(self) -> RandomChoice:
+        """The same choice of mixers that never mix.
+
+        Returns:
+          A `RandomChoice` of `mixer.off()` for each of its mixers.
+        """
+        return dataclasses.replace(self, mixers=tuple(m.off() for m in self.mixers))
+
     def sample(
         self,
         batch_size: int | tf.Tensor,
@@ -121,7 +128,7 @@ class RandomChoice(Mixer):
           `RandomChoiceParams` with `choice` of shape ([num_batches,] 1), or
           ([num_batches,] B) with `per="example"`.
 
-        Example:
+        Examples:
           >>> params = RandomChoice([MixUp(), CutMix()]).sample(4, seed=[1, 2])
           >>> params.choice.shape, params.mixers[1].centre.shape
           (TensorShape([1]), TensorShape([4, 2]))

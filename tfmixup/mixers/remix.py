@@ -21,17 +21,14 @@ __all__ = ["Remix"]
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Remix(MixUp):
-    r"""Blends examples as `MixUp` does, but gives a rare class the whole label.
+    """Blends examples as `MixUp` does, but gives a rare class the whole label.
 
-    .. math::
-        x = λ x_i + (1 − λ) x_j, \qquad y = λ_y y_i + (1 − λ_y) y_j
+        x = λ·x_i + (1 − λ)·x_j
+        y = λ_y·y_i + (1 − λ_y)·y_j
 
-    .. math::
-        λ_y = \begin{cases}
-          0 & n_i / n_j \ge κ \text{ and } λ < τ \\
-          1 & n_i / n_j \le 1/κ \text{ and } 1 − λ < τ \\
-          λ & \text{otherwise}
-        \end{cases}
+        λ_y = 0  where n_i / n_j ≥ κ and λ < τ
+              1  where n_i / n_j ≤ 1/κ and 1 − λ < τ
+              λ  otherwise
 
     with n_i and n_j the numbers of training examples of the two classes: where one
     class is κ times as frequent as the other and has less than τ of the picture, the
@@ -65,7 +62,7 @@ class Remix(MixUp):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = Remix(class_counts=[5000, 50])
       >>> x, ids = tf.zeros([2, 8]), (tf.constant([0, 1]), tf.constant([1, 0]))
       >>> lam = tfmixup.MixUpParams(lam=tf.constant([0.4, 0.8]))

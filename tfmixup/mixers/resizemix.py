@@ -30,11 +30,10 @@ class ResizeMixParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class ResizeMix(Paste):
-    r"""Pastes the partner's whole image, made smaller, and blends labels by area.
+    """Pastes the partner's whole image, made smaller, and blends labels by area.
 
-    .. math::
-        x = \mathrm{paste}(x_i, \mathrm{resize}(x_j, τ)), \qquad
-        y = (1 − A) y_i + A y_j, \qquad τ \sim U(0.1, 0.8)
+        x = paste(x_i, resize(x_j, τ)),   τ ~ U(0.1, 0.8)
+        y = (1 − A)·y_i + A·y_j
 
     The partner becomes τH × τW pixels (rounded, at least one) at a place that is
     uniform over those inside the image; A is its share of the pixels, counted, which
@@ -68,7 +67,7 @@ class ResizeMix(Paste):
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
 
-    Example:
+    Examples:
       >>> mixer = ResizeMix(num_classes=10)
       >>> images, labels = tf.zeros([8, 32, 48, 3], tf.uint8), tf.range(8)
       >>> mixed_images, mixed_labels = mixer(images, labels)
@@ -112,7 +111,7 @@ class ResizeMix(Paste):
           `ResizeMixParams` with `scale` of shape ([num_batches,] B) and `place` of
           shape ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
 
-        Example:
+        Examples:
           >>> ResizeMix().sample(4, seed=[1, 2]).scale.shape
           TensorShape([4])
         """

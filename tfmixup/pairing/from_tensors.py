@@ -29,9 +29,9 @@ def from_tensors(
     keep_originals: bool = False,
     seed: int | None = None,
 ) -> tf.data.Dataset:
-    r"""Makes a dataset of mixed batches of arrays that fit in memory.
+    """Makes a dataset of mixed batches of arrays that fit in memory.
 
-    .. math:: (x, y)_k = \mathrm{mix}\big((x, y)_{π(k)}, (x, y)_{π'(k)}; λ_k\big)
+        (x, y)_k = mix((x, y)_π(k), (x, y)_π′(k); λ_k)
 
     for two independent permutations π and π′ of all examples, other ones in every
     epoch. It is what `two_streams` does with a full shuffle, and faster: only row
@@ -68,7 +68,7 @@ def from_tensors(
         labels are looked at before the dataset is returned.
       RuntimeError: it is called inside a tf.function.
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([64, 8]), tf.range(64) % 3
       >>> mixed = from_tensors((x, y), tfmixup.MixUp(0.2, num_classes=3), 16, seed=1)
       >>> mixed.element_spec[0].shape, len(mixed)

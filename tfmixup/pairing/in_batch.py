@@ -20,9 +20,9 @@ _OWNER = "tfmixup.in_batch"
 def in_batch(
     mixer: Mixer, *, seed: int | None = None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    r"""Mixes every example of a batch with another example of the same batch.
+    """Mixes every example of a batch with another example of the same batch.
 
-    .. math:: (x, y)_i \leftarrow \mathrm{mix}\big((x, y)_i, (x, y)_{π(i)}; λ_i\big)
+        (x, y)_i ← mix((x, y)_i, (x, y)_π(i); λ_i)
 
     where π(i) ≠ i is any other example of the batch with equal chance, and everybody is
     a partner once. The dataset is read only once; the paper found this to work as well
@@ -48,7 +48,7 @@ def in_batch(
       tf.errors.InvalidArgumentError: while iterating, at a class label outside
         [0, num_classes).
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([64, 8]), tf.zeros([64, 1])
       >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> batches = ds.shuffle(64).batch(16, drop_remainder=True)

@@ -32,9 +32,9 @@ def two_streams(
     padding_values: Any = None,
     seed: int | None = None,
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    r"""Mixes batches of a shuffled dataset with batches of it shuffled again.
+    """Mixes batches of a shuffled dataset with batches of it shuffled again.
 
-    .. math:: (x, y)_k = \mathrm{mix}\big((x, y)_{π(k)}, (x, y)_{π'(k)}; λ_k\big)
+        (x, y)_k = mix((x, y)_π(k), (x, y)_π′(k); λ_k)
 
     for two independent shuffles π and π′ of the dataset: partners come from the whole
     dataset, not from the same batch. The dataset is read twice; where reading it is
@@ -74,7 +74,7 @@ def two_streams(
       tf.errors.InvalidArgumentError: while iterating, at a class label outside
         [0, num_classes).
 
-    Example:
+    Examples:
       >>> x, y = tf.zeros([64, 8]), tf.zeros([64, 1])
       >>> ds = tf.data.Dataset.from_tensor_slices((x, y))
       >>> mixed = ds.apply(two_streams(tfmixup.MixUp(0.2), batch_size=16, seed=1))

@@ -37,7 +37,7 @@ def batch(
     weight_key: str = "sample_weight",
     title: str | None = None,
 ) -> Any:
-    r"""Draws examples of a batch, each under its λ and the label mass of its classes.
+    """Draws examples of a batch, each under its λ and the label mass of its classes.
 
     A mixed label, such as "3: 0.79 / 4: 0.21", does not tell λ: 0.79 may be the share
     of the first example or of the second, and two examples of one class leave no trace.
@@ -89,7 +89,7 @@ def batch(
       ImportError: matplotlib is not installed.
       TypeError, KeyError, ValueError: an argument or the batch is not as described.
 
-    Example:
+    Examples:
       >>> x, y = tf.random.uniform([8, 16, 16, 3]), tf.range(8)
       >>> mixed = tfmixup.MixUp(0.4, num_classes=10)(x, y)
       >>> figure = batch(mixed)

@@ -25,9 +25,9 @@ def label_mass(
     class_names: Sequence[str] | None = None,
     labels: tuple[str, str] = ("before", "after"),
 ) -> Any:
-    r"""Draws the label mass of every class in two datasets side by side.
+    """Draws the label mass of every class in two datasets side by side.
 
-    .. math:: m_c \text{ of } \texttt{tfmixup.label\_mass}, \text{ in per cent}
+        m_c of tfmixup.label_mass, in per cent
 
     Args:
       before: shares (C,), as `tfmixup.label_mass` returns them.
@@ -43,7 +43,7 @@ def label_mass(
       ImportError: matplotlib is not installed.
       ValueError: the two have not the same number of classes, or are not shares.
 
-    Example:
+    Examples:
       >>> figure = label_mass([0.9, 0.1], [0.6, 0.4], class_names=["cat", "lynx"])
     """
     first, second = _shares("before", before), _shares("after", after)

@@ -30,9 +30,9 @@ def lambdas(
     bins: int = 40,
     seed: int = 0,
 ) -> Any:
-    r"""Draws a histogram of λ over its exact density, to show what α does.
+    """Draws a histogram of λ over its exact density, to show what α does.
 
-    .. math:: f(λ) = \frac{λ^{α−1} (1 − λ)^{α−1}}{B(α, α)}
+        f(λ) = λ^(α−1) · (1 − λ)^(α−1) / B(α, α)
 
     or the density of the mixer's `distribution`, divided by the probability of
     `lam_range` where there is one. With `probability` below 1 the curve is scaled by
@@ -64,7 +64,7 @@ def lambdas(
       ImportError: matplotlib is not installed.
       TypeError, ValueError: an argument cannot be, or a mixer has no λ.
 
-    Example:
+    Examples:
       >>> figure = lambdas([tfmixup.MixUp(0.2), tfmixup.MixUp(1), tfmixup.MixUp(8)])
     """
     checks.positive_integer(_OWNER, "draws", draws)

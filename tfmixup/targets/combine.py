@@ -54,7 +54,7 @@ def combine(
     Returns:
       (B, ...), or for "pair" `(first, second, λ)` with λ of shape (B,).
 
-    Example:
+    Examples:
       >>> y = tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 1.0]])
       >>> combine("union", *y, tf.constant([0.3]), None).numpy().tolist()
       [[1.0, 1.0]]

@@ -95,7 +95,7 @@ def encode(nest: Any, options: Options) -> Any:
     Returns:
       A nest of the same structure.
 
-    Example:
+    Examples:
       >>> y = encode(tf.constant([1]), Options(num_classes=2, label_smoothing=0.2))
       >>> y.numpy().round(2).tolist()
       [[0.10000000149011612, 0.8999999761581421]]
