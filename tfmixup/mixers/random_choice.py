@@ -48,8 +48,7 @@ class RandomChoice(Mixer):
     `jit_compile`) are given to the mixers, must be equal in all, and can be read from
     the choice too.
 
-    To switch mixing off for validation data, switch one of them off:
-    `dataclasses.replace(choice.mixers[0], alpha=0)` encodes and casts as all do.
+    For validation data, `choice.off()` casts and encodes and does not mix.
 
     Args:
       mixers: two mixers or more, such as `[MixUp(0.8), CutMix(1.0)]`; a `RandomChoice`

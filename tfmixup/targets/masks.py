@@ -95,6 +95,7 @@ class Masks(TargetKind):
 
         The weights carry what is missing: w·y is λ·v_i·y_i + (1 − λ)·v_j·y_j, so
         that a loss which is linear in y sees each valid pixel with its own share.
+        Sample weights of the element's own are blended beside that, as everywhere.
         """
         if options.ignore_label is None or options.integer_masks:
             return mixed
