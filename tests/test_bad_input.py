@@ -755,3 +755,8 @@ def test_stages_of_what_is_no_dataset(stage):
     message = r"what it is applied to must be a tf.data.Dataset, got tuple.*from_tensor"
     with refused(TypeError, rf"^tfmixup\.(two_streams|in_batch): {message}"):
         stage((tf.zeros([8, 2]), tf.zeros([8, 1])))
+
+
+def test_a_message_ends_with_the_page_that_explains_it():
+    with refused(ValueError, r".*cannot be averaged.*float32\. See docs/guide\.md\.$"):
+        MIXER(tf.zeros([4, 2]), tf.range(4))

@@ -89,3 +89,15 @@ def test_every_page_is_in_the_site():
     pages = [str(p.relative_to(ROOT / "docs")) for p in PAGES if p.name != "README.md"]
     missing = [page for page in pages if not re.search(rf"[: ]{page}$", config, re.M)]
     assert missing == []
+
+
+def test_pages_that_errors_lead_to_are_there():
+    """`see("guide")` at the end of a message names a page."""
+    sources = (ROOT / "tfmixup").rglob("*.py")
+    named = {
+        page
+        for source in sources
+        for page in re.findall(r'\+ see\("(\w+)"\)', source.read_text())
+    }
+    assert len(named) >= 5
+    assert [page for page in named if not (ROOT / "docs" / f"{page}.md").exists()] == []

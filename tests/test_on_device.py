@@ -76,6 +76,7 @@ class Recording(keras.Model):
         return super().train_step(mixed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [True, False])
 def test_a_training_step_that_mixes(jit):
     network = keras.Sequential(

@@ -559,6 +559,7 @@ def test_mixed_precision(policy):
     assert history["loss"] == pytest.approx(full["loss"], rel=0.02)
 
 
+@pytest.mark.slow
 def test_ctc_is_learnt_by_fit():
     """Two tones a sound, told in order, with padding among the labels."""
     rng = np.random.default_rng(10)

@@ -110,6 +110,7 @@ def test_chosen_as_often_as_the_odds_say(weights, per):
     assert stats.ks_2samp(lam[first], lam[~first]).pvalue > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", JIT)
 @pytest.mark.parametrize("per", ["batch", "example"])
 def test_pipelines_with_partial_batches(per, jit):

@@ -248,8 +248,10 @@ def test_a_partner_is_padded_too():
         )
     )
     batches = list(ds)
-    assert [b["audio"].shape[1] for b in batches] == [21] * 4
+    assert len(batches) == 4
     for original, mixed in zip(batches[::2], batches[1::2]):
+        longest = mixed["length"].numpy().max()
+        assert original["audio"].shape[1] == mixed["audio"].shape[1] == longest
         assert original["length"].numpy().max() <= 9
         assert set(mixed["length"].numpy()) <= {20, 21}
 
@@ -286,9 +288,9 @@ def test_lengths_that_vary_are_not_compiled_again_and_again(monkeypatch):
     seen = []
     function = compiled._function
 
-    def spy(mixer, body, jit_compile, *rest):
+    def spy(mixer, body, jit_compile, *rest, **named):
         seen.append(jit_compile)
-        return function(mixer, body, jit_compile, *rest)
+        return function(mixer, body, jit_compile, *rest, **named)
 
     monkeypatch.setattr(compiled, "_function", spy)
     batches = ragged().padded_batch(2)

@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmixup.pages import see
+
 __all__ = [
     "batch_seed",
     "boolean",
@@ -44,6 +46,7 @@ def non_negative(owner: str, name: str, value: Any) -> None:
         raise ValueError(
             f"{owner}: {name} must be finite and not negative, got {value!r}. "
             f"Use {name}=0 for no mixing; 0.2 to 0.4 are usual for large data sets."
+            + see("choosing_alpha")
         )
 
 
@@ -102,7 +105,7 @@ def seed(owner: str, value: Any) -> None:
         raise TypeError(
             f"{owner}: seed must be an integer or None, got {value!r} "
             f"({type(value).__name__}). The same integer gives the same stream, None "
-            "gives another one in every run."
+            "gives another one in every run." + see("guarantees")
         )
 
 
@@ -164,6 +167,7 @@ def _dense(owner: str, role: str, spec: Any) -> None:
         raise TypeError(
             f"{owner}: {role} must be dense tensors, got {spec!r}. Pad ragged ones "
             "(Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones."
+            + see("sound")
         )
 
 
@@ -236,7 +240,7 @@ def no_boxes(owner: str, targets: Any) -> None:
                 "of boxes cannot be averaged: a mixed image has the boxes of both "
                 "examples. Leave it out of target_keys and map a second, independently "
                 "shuffled dataset's boxes in yourself (concatenated, each with its "
-                "weight), or rename it if these are no boxes."
+                "weight), or rename it if these are no boxes." + see("images_and_masks")
             )
         no_boxes(owner, inner)
 

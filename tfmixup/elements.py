@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfmixup.pages import see
+
 __all__ = [
     "WEIGHT_KEY",
     "Parts",
@@ -87,7 +89,7 @@ def split(
     raise TypeError(
         f"{owner}: elements must be (x, y), (x, y, sample_weight) or a dict, got "
         f"{came}: {element!r}. Map the dataset to (x, y) first; TFDS does so with "
-        "as_supervised=True."
+        "as_supervised=True." + see("guide")
     )
 
 

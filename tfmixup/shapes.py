@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmixup.elements import Parts, leaves
+from tfmixup.pages import see
 
 __all__ = [
     "check_batched",
@@ -60,7 +61,7 @@ def check_batched(owner: str, parts: Parts) -> None:
         raise ValueError(
             f"{owner}: elements must be batches, got parts without a common first "
             f"dimension: {_several(specs)}. Call dataset.batch(batch_size) first, or "
-            "use tfmixup.two_streams, which batches by itself."
+            "use tfmixup.two_streams, which batches by itself." + see("guide")
         )
 
 
@@ -94,7 +95,7 @@ def check_unbatched(owner: str, parts: Parts, sequences: bool = False) -> None:
             "call dataset.unbatch(), or use tfmixup.in_batch for batches. Integer "
             "labels that are one-hot or multi-hot must be cast to float32; images and "
             "masks of unknown size need one: tf.ensure_shape(image, [H, W, C]); "
-            "examples of different length need padded_shapes."
+            "examples of different length need padded_shapes." + see("guide")
         )
 
 
@@ -111,4 +112,5 @@ def check_not_a_pair(owner: str, element: Any) -> None:
         raise ValueError(
             f"{owner}: the element looks like a pair of batches ((x, y), (x, y)), but "
             "this function mixes one batch with itself. Map mixer.pair instead."
+            + see("guide")
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from tfmixup.pages import see
+
 __all__ = ["Pair", "PairLoss"]
 
 _OWNER = "tfmixup.keras.PairLoss"
@@ -64,14 +66,14 @@ class PairLoss(keras.losses.Loss):
         if self.loss is None:
             raise ValueError(
                 f"{_OWNER}: loss must be a Keras loss, a function or a name, got "
-                f"{loss!r}. For example: keras.losses.CTC()."
+                f"{loss!r}. For example: keras.losses.CTC()." + see("pairs_of_targets")
             )
         if getattr(self.loss, "ignore_class", None) is not None:
             raise ValueError(
                 f"{_OWNER}: {type(self.loss).__name__}(ignore_class="
                 f"{self.loss.ignore_class}) cannot leave a class out of a pair, of "
                 "which the other label may be of another class. Give such positions "
-                "the sample weight 0."
+                "the sample weight 0." + see("pairs_of_targets")
             )
         settings = {}
         if isinstance(self.loss, keras.losses.Loss):
@@ -105,7 +107,7 @@ class PairLoss(keras.losses.Loss):
             raise ValueError(
                 f"{_OWNER}: the third of a pair of targets (y_i, y_j, λ) must be λ of "
                 f"shape (batch,), got {tuple(lam.shape)}. A mixer with targets='pair' "
-                "makes them."
+                "makes them." + see("pairs_of_targets")
             )
         one = keras.ops.where(_like(lam, first) == 0, second, first)
         other = keras.ops.where(_like(lam, second) == 1, first, second)

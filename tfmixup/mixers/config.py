@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks
+from tfmixup.pages import see
 from tfmixup.targets import COMBINATIONS, Options
 
 __all__ = ["Config"]
@@ -98,7 +99,7 @@ class Config:
             raise ValueError(
                 f"{owner}: integer_masks=True keeps one class id a pixel, but blending "
                 "makes every pixel a mixture of two. Leave it out, so that masks come "
-                "one-hot, or use tfmixup.CutMix."
+                "one-hot, or use tfmixup.CutMix." + see("images_and_masks")
             )
         if self.integer_masks and self.label_smoothing:
             raise ValueError(
@@ -119,7 +120,7 @@ class Config:
         if self.num_classes is None or self.targets != "blend":
             raise ValueError(
                 f"{owner}: ignore_label={label} is for integer masks that are blended: "
-                "it needs num_classes and targets='blend'."
+                "it needs num_classes and targets='blend'." + see("images_and_masks")
             )
         if 0 <= label < self.num_classes:
             raise ValueError(

@@ -11,6 +11,7 @@ from tfmixup import checks, elements, seeding, targets
 from tfmixup.elements import Parts
 from tfmixup.mixers import compiled
 from tfmixup.mixers.base import Mixer
+from tfmixup.pages import see
 from tfmixup.pairing import arguments, arrays, orders, originals, parameters, resume
 
 __all__ = ["from_tensors"]
@@ -83,6 +84,7 @@ def from_tensors(
         raise ValueError(
             f"{_OWNER}: {mixer.name} chooses partners within a batch. Use "
             "tf.data.Dataset.from_tensor_slices, .shuffle, .batch and tfmixup.in_batch."
+            + see("regression")
         )
     static_size = batch_size if drop_remainder else None
     one, length = _read("tensors", tensors, mixer, static_size)

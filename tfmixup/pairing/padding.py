@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfmixup import elements
 from tfmixup.mixers.base import Mixer
+from tfmixup.pages import see
 
 __all__ = ["check", "padded_batch", "to_same_length", "values_like"]
 
@@ -17,7 +18,7 @@ def check(owner: str, padded_shapes: Any, padding_values: Any) -> None:
     if padded_shapes is None and padding_values is not None:
         raise ValueError(
             f"{owner}: padding_values={padding_values!r} needs padded_shapes, such as "
-            "([None], []) for waveforms of any length and scalar labels."
+            "([None], []) for waveforms of any length and scalar labels." + see("sound")
         )
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfmixup import checks, elements, seeding, shapes
 from tfmixup.mixers.base import Mixer
+from tfmixup.pages import see
 from tfmixup.pairing import arguments, endless, originals, padding, parameters, resume
 
 __all__ = ["two_streams"]
@@ -90,6 +91,7 @@ def two_streams(
         raise ValueError(
             f"{_OWNER}: {mixer.name} chooses partners within a batch. Use "
             "dataset.shuffle(...).batch(...).apply(tfmixup.in_batch(mixer))."
+            + see("regression")
         )
     checks.positive_integer(_OWNER, "shuffle_buffer_size", shuffle_buffer_size)
     _check_partner(partner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfmixup.elements import Parts
+from tfmixup.pages import see
 from tfmixup.targets import kinds
 from tfmixup.targets.kinds import Options, TargetKind
 
@@ -27,12 +28,13 @@ class ClassIds(TargetKind):
                 f"{owner}: targets are integers ({spec.dtype.name}{spec.shape}), and "
                 "class ids cannot be averaged. Pass num_classes=..., so that they are "
                 "one-hot encoded, or cast multi-hot and regression targets to float32."
+                + see("guide")
             )
         if not (spec.shape.rank == 1 or (spec.shape.rank == 2 and spec.shape[1] == 1)):
             raise ValueError(
                 f"{owner}: integer class labels must have shape (batch,) or (batch, 1),"
                 f" got {spec.dtype.name}{spec.shape}. Cast targets that are one-hot or "
-                "multi-hot already to float32."
+                "multi-hot already to float32." + see("guide")
             )
 
     def check_values(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfmixup.elements import Parts
+from tfmixup.pages import see
 from tfmixup.targets import kinds
 from tfmixup.targets.kinds import Options, TargetKind
 
@@ -30,6 +31,7 @@ class Masks(TargetKind):
             raise ValueError(
                 f"{owner}: targets are integer masks ({came}), and class ids cannot be "
                 "averaged. Pass num_classes=..., so that they are one-hot encoded."
+                + see("images_and_masks")
             )
         size = _without_channel(spec.shape)[1:]
         images = [
@@ -43,7 +45,7 @@ class Masks(TargetKind):
                 f"width) or (batch, height, width, 1), got {came} beside features "
                 f"{_shapes(parts)}. Resize it with method='nearest'; give images a "
                 "dimension for channels; cast masks that are one-hot already to "
-                "float32."
+                "float32." + see("images_and_masks")
             )
 
     def takes_weights(self, spec: tf.TensorSpec, weight: tf.TensorSpec) -> bool:
