@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_global_seed():
-    """Takes back a seed that another test, or an example, has set for all of TensorFlow.
+    """Takes back a seed that another test or an example has set for all TensorFlow.
 
     It takes part in pipelines without a seed, which then repeat.
     """
