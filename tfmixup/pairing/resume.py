@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 __all__ = ["keep_epochs", "with_cardinality"]
+
+_plain = tf.autograph.experimental.do_not_convert
 
 
 def keep_epochs(
@@ -31,7 +32,7 @@ def keep_epochs(
     Returns:
       A dataset of the same elements and cardinality.
     """
-    never_read = tf.data.Dataset.zip(tuple(sources)).map(_plain_call(lambda *_: 0))
+    never_read = tf.data.Dataset.zip(tuple(sources)).map(_plain(lambda *_: 0))
     zeros = tf.data.Dataset.from_tensors(0).repeat()
     always_second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
     keeper = tf.data.Dataset.choose_from_datasets(
@@ -42,7 +43,7 @@ def keep_epochs(
     # endless dataset keeps the length without an assert, which sharding would break.
     both = tf.data.Dataset.zip((keeper, mixed))
     # Not a map, which tf.data makes a parallel one that works ahead.
-    return both.scan(tf.constant(0), _plain_call(lambda state, pair: (state, pair[1])))
+    return both.scan(tf.constant(0), _plain(lambda state, pair: (state, pair[1])))
 
 
 def with_cardinality(
@@ -52,7 +53,3 @@ def with_cardinality(
     if int(cardinality) == tf.data.UNKNOWN_CARDINALITY:
         return dataset
     return dataset.apply(tf.data.experimental.assert_cardinality(int(cardinality)))
-
-
-def _plain_call(fn: Callable[..., Any]) -> Callable[..., Any]:
-    return tf.autograph.experimental.do_not_convert(fn)

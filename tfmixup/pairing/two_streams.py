@@ -149,7 +149,10 @@ def two_streams(
             return mixer.apply(one, other, params, keep_first=keep_originals)
 
         mixed = tf.data.Dataset.zip((ones, others, draws)).map(
-            _plain_call(mix), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            # AutoGraph would wrap errors in "in user code".
+            tf.autograph.experimental.do_not_convert(mix),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
         )
         # The datasets too: a shuffle of their own counts its epochs as well.
         read = [dataset] if partner is None else [dataset, partner]
@@ -163,11 +166,6 @@ def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
     # Empty places of a buffer make checkpoints large and slow.
     length = int(dataset.cardinality())
     return min(wanted, length) if length > 0 else wanted
-
-
-def _plain_call(fn: Callable[..., Any]) -> Callable[..., Any]:
-    # AutoGraph would wrap errors in "in user code".
-    return tf.autograph.experimental.do_not_convert(fn)
 
 
 def _to_same_length(
