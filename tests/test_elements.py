@@ -1,6 +1,5 @@
-"""Elements of every kind through every pipeline: specs, graphs, refusals."""
+"""Elements of every kind: what is mixed of them, their specs, and their graphs."""
 
-import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +10,101 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfmixup
+from tests.reference import ROUTES, assert_close, blend, mixed, numbers, one_hot
 
 tfd = tfp.distributions
 
 EXAMPLES, SIZE, CLASSES = 10, 4, 5
+LAM = np.array([0.0, 0.3, 0.5, 1.0], np.float32)
+PARAMS = tfmixup.MixUpParams(lam=tf.constant(LAM))
+FIRST, SECOND = np.array([0, 1, 2, 4]), np.array([4, 1, 0, 2])
 
 
 def make(**arguments: Any) -> tfmixup.MixUp:
     """A mixer that is quick to trace."""
     return tfmixup.MixUp(distribution=tfd.Uniform(0.0, 1.0), **arguments)
+
+
+# What is mixed
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_nested_features_and_targets(jit):
+    def element(seed: int, ids: np.ndarray) -> Any:
+        image = numbers((SIZE, 4, 4, 3), "uint8", seed)
+        x = {"image": image, "more": (numbers((SIZE, 7), "float32", seed),)}
+        return x, (ids, {"extent": numbers((SIZE, 4), "float64", seed)})
+
+    first, second = element(1, FIRST), element(2, SECOND)
+    x, y = make(num_classes=CLASSES, jit_compile=jit).apply(first, second, PARAMS)
+    tf.nest.assert_same_structure(x, first[0])
+    tf.nest.assert_same_structure(y, first[1])
+    for got, one, other in zip(*(tf.nest.flatten(x) for x in (x, first[0], second[0]))):
+        assert got.dtype == tf.float32
+        assert_close(got, blend(one, other, LAM), one, other)
+    hot = one_hot(FIRST, CLASSES), one_hot(SECOND, CLASSES)
+    assert_close(y[0], blend(*hot, LAM))
+    assert y[1]["extent"].dtype == tf.float64
+    extents = first[1][1]["extent"], second[1][1]["extent"]
+    assert_close(y[1]["extent"], blend(*extents, LAM), *extents)
+
+
+def dict_element(seed: int, ids: np.ndarray) -> dict[str, Any]:
+    return {
+        "image": numbers((SIZE, 4), "uint8", seed),
+        "label": tf.constant(ids),
+        "name": tf.constant([f"{seed}-{i}" for i in range(SIZE)]),
+        "index": tf.range(SIZE, dtype=tf.int64) + 2**60 + seed,
+        "tags": tf.ragged.range(tf.range(seed, seed + SIZE)),
+    }
+
+
+def assert_dict_mixed(got: Any, first: Any, second: Any) -> None:
+    assert set(got) == set(first)
+    assert_close(got["image"], blend(first["image"], second["image"], LAM), 255.0)
+    hot = one_hot(FIRST, CLASSES), one_hot(SECOND, CLASSES)
+    assert_close(got["label"], blend(*hot, LAM))
+    for key in ("name", "index"):
+        assert got[key].dtype == first[key].dtype
+        np.testing.assert_array_equal(got[key], first[key])
+    assert got["tags"].to_list() == first["tags"].to_list()
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_other_keys_of_a_dict_pass_through_from_the_first(jit):
+    first, second = dict_element(1, FIRST), dict_element(2, SECOND)
+    mixer = make(num_classes=CLASSES, jit_compile=jit)
+    assert_dict_mixed(mixer.apply(first, second, PARAMS), first, second)
+    only = {key: second[key] for key in ("image", "label")}
+    assert_dict_mixed(mixer.apply(first, only, PARAMS), first, second)
+    pairs = tf.data.Dataset.from_tensors((first, second))
+    got = pairs.map(lambda one, other: mixer.apply(one, other, PARAMS))
+    assert_dict_mixed(got.get_single_element(), first, second)
+
+
+def test_keys_of_a_dict_may_be_others():
+    a, b = numbers((SIZE, 2), seed=1), numbers((SIZE, 2), seed=2)
+    mixer = make(feature_keys=("audio", "text"), target_keys=("y",))
+    first = {"audio": a, "text": b, "y": a, "image": a}
+    second = {"audio": b, "text": a, "y": b, "image": b}
+    got = mixer.apply(first, second, PARAMS)
+    for key in ("audio", "text", "y"):
+        assert_close(got[key], blend(first[key], second[key], LAM), a, b)
+    np.testing.assert_array_equal(got["image"], first["image"])
+
+
+@pytest.mark.parametrize("combination", ["blend", "pair", "union"])
+def test_a_weight_among_the_targets_is_blended_whatever_labels_become(combination):
+    w = np.arange(1.0, 5.0), np.arange(5.0, 9.0)
+    one, other = (
+        {"image": tf.zeros([4, 2]), "label": one_hot(ids, 5), "sample_weight": weight}
+        for ids, weight in zip((FIRST, SECOND), w)
+    )
+    keys = ("label", "sample_weight")
+    mixer = tfmixup.MixUp(target_keys=keys, targets=combination)
+    got = mixer.apply(one, other, PARAMS)
+    np.testing.assert_allclose(got["sample_weight"], blend(*w, LAM))
+    assert isinstance(got["label"], tuple) == (combination == "pair")
 
 
 # Static shapes
@@ -31,14 +116,10 @@ def dataset(kind: str) -> tf.data.Dataset:
     more = np.zeros([EXAMPLES, 7], np.float64)
     name = [f"example {i}" for i in range(EXAMPLES)]
     elements = {
-        "tuple": (image, ids),
-        "column": (image, ids[:, None].astype(np.uint8)),
-        "regression": (more, more[:, 0]),
-        "weighted": (image, ids, ids),
         "dict": {"image": image, "label": ids, "name": name, "index": ids},
         "nested": (
             {"image": image, "more": (more,)},
-            (ids, {"extent": more.astype(np.float16)}),
+            (ids[:, None].astype(np.uint8), {"extent": more.astype(np.float16)}),
             {"a": more[:, 0], "b": ids},
         ),
     }
@@ -51,10 +132,6 @@ def expected_spec(kind: str, size: int | None) -> Any:
 
     image, label = spec(4, 3, 1), spec(CLASSES)
     return {
-        "tuple": (image, label),
-        "column": (image, label),
-        "regression": (spec(7), spec(dtype=tf.float64)),
-        "weighted": (image, label, spec()),
         "dict": {
             "image": image,
             "label": label,
@@ -69,66 +146,23 @@ def expected_spec(kind: str, size: int | None) -> Any:
     }[kind]
 
 
-KINDS = ["tuple", "column", "regression", "weighted", "dict", "nested"]
-
-
-def by_map(ds: tf.data.Dataset, mixer: tfmixup.MixUp, drop: bool) -> tf.data.Dataset:
-    return ds.batch(SIZE, drop_remainder=drop).map(mixer)
-
-
-def by_pair(ds: tf.data.Dataset, mixer: tfmixup.MixUp, drop: bool) -> tf.data.Dataset:
-    batches = ds.batch(SIZE, drop_remainder=drop)
-    return tf.data.Dataset.zip((batches, batches)).map(mixer.pair)
-
-
-def by_in_batch(
-    ds: tf.data.Dataset, mixer: tfmixup.MixUp, drop: bool, seed: int | None = 1
-) -> tf.data.Dataset:
-    batches = ds.batch(SIZE, drop_remainder=drop)
-    return batches.apply(tfmixup.in_batch(mixer, seed=seed))
-
-
-def by_two_streams(
-    ds: tf.data.Dataset, mixer: tfmixup.MixUp, drop: bool, seed: int | None = 1
-) -> tf.data.Dataset:
-    return ds.apply(tfmixup.two_streams(mixer, SIZE, drop_remainder=drop, seed=seed))
-
-
-def by_two_streams_with_originals(
-    ds: tf.data.Dataset, mixer: tfmixup.MixUp, drop: bool
-) -> tf.data.Dataset:
-    mix = tfmixup.two_streams(
-        mixer, SIZE, drop_remainder=drop, keep_originals=True, partner=ds
+@pytest.mark.parametrize("kind", ["dict", "nested"])
+def test_specs_are_static_and_elements_are_as_they_say(kind):
+    mixer = make(num_classes=CLASSES, jit_compile=False)
+    ds = dataset(kind)
+    for route in ROUTES:
+        static = mixed(route, ds, mixer, SIZE, drop_remainder=True)
+        assert static.element_spec == expected_spec(kind, SIZE)
+    originals = mixed(
+        "two_streams", ds, mixer, SIZE, keep_originals=True, partner=ds.repeat()
     )
-    return ds.apply(mix)
-
-
-ROUTES = [by_map, by_pair, by_in_batch, by_two_streams, by_two_streams_with_originals]
-
-
-def mixer_for(kind: str, **arguments: Any) -> tfmixup.MixUp:
-    classes = None if kind == "regression" else CLASSES
-    return make(num_classes=classes, **arguments)
-
-
-@pytest.mark.parametrize("drop", [True, False])
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_element_spec(kind, route, drop):
-    mixed = route(dataset(kind), mixer_for(kind), drop)
-    assert mixed.element_spec == expected_spec(kind, SIZE if drop else None)
-
-
-@pytest.mark.parametrize("kind", ["column", "dict", "nested"])
-def test_elements_are_as_the_spec_says(kind):
-    mixer = mixer_for(kind, jit_compile=False)
+    assert originals.element_spec == expected_spec(kind, None)
     sizes = [SIZE, SIZE, EXAMPLES - 2 * SIZE]
-    for route in (by_in_batch, by_two_streams):
-        mixed = list(route(dataset(kind), mixer, False))
-        assert len(mixed) == len(sizes)
-        for element, size in zip(mixed, sizes):
-            spec = tf.nest.map_structure(tf.TensorSpec.from_tensor, element)
-            assert spec == expected_spec(kind, size)
+    for route in ("in_batch", "two_streams"):
+        got = mixed(route, ds, mixer, SIZE)
+        assert got.element_spec == expected_spec(kind, None)
+        specs = [tf.nest.map_structure(tf.TensorSpec.from_tensor, e) for e in got]
+        assert specs == [expected_spec(kind, size) for size in sizes]
 
 
 def test_ragged_extras_keep_their_spec():
@@ -137,9 +171,9 @@ def test_ragged_extras_keep_their_spec():
         {"image": tf.zeros([4, 2]), "label": tf.zeros([4, 1]), "tags": tags}
     )
     batches = ds.batch(2, drop_remainder=True)
-    mixed = batches.apply(tfmixup.in_batch(make()))
-    assert mixed.element_spec == batches.element_spec
-    rows = [row for element in mixed for row in element["tags"].to_list()]
+    got = batches.apply(tfmixup.in_batch(make()))
+    assert got.element_spec == batches.element_spec
+    rows = [row for element in got for row in element["tags"].to_list()]
     assert rows == tags.to_list()
 
 
@@ -172,10 +206,6 @@ def unwanted(ds: tf.data.Dataset) -> set[str]:
     return {name for name in op_names(ds) if UNWANTED.fullmatch(name)}
 
 
-def named(**arguments: Any) -> tuple[tf.data.Dataset, tfmixup.MixUp]:
-    return dataset("dict"), tfmixup.MixUp(num_classes=CLASSES, **arguments)
-
-
 SAMPLERS = {
     "beta": {},
     "range": {"lam_range": (0.1, 0.9), "probability": 0.5},
@@ -189,25 +219,24 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("route", [by_two_streams, by_in_batch])
 @pytest.mark.parametrize(
-    ("sampler", "seed", "drop"),
+    ("route", "sampler", "seed", "drop"),
     [
-        ("beta", 1, True),
-        ("beta", None, False),
-        ("range", 1, False),
-        ("rejection", 1, True),
+        ("two_streams", "beta", 1, True),
+        ("two_streams", "rejection", None, False),
+        ("in_batch", "range", 1, False),
+        ("in_batch", "rejection", None, True),
     ],
 )
-def test_pipelines_have_no_stateful_random_op_and_no_python(sampler, seed, drop, route):
-    ds, mixer = named(**SAMPLERS[sampler])
-    mixed = route(ds, mixer, drop, seed)
-    assert unwanted(mixed) == set()
+def test_pipelines_have_no_stateful_random_op_and_no_python(route, sampler, seed, drop):
+    mixer = tfmixup.MixUp(num_classes=CLASSES, **SAMPLERS[sampler])
+    got = mixed(route, dataset("dict"), mixer, SIZE, drop_remainder=drop, seed=seed)
+    assert unwanted(got) == set()
     # The scan sees the inside of the functions.
-    assert {"OneHot", "StatelessRandomUniformV2"} <= op_names(mixed)
+    assert {"OneHot", "StatelessRandomUniformV2"} <= op_names(got)
     # TensorFlow's own opinion: it refuses to serialise other stateful ops.
     tf.raw_ops.DatasetToGraphV2(
-        input_dataset=tf.data.experimental.to_variant(mixed),
+        input_dataset=tf.data.experimental.to_variant(got),
         external_state_policy=2,
     )
 
@@ -235,8 +264,8 @@ def test_the_scan_finds_what_it_looks_for(stateful: Callable[..., Any], op):
 
 
 def test_a_mixer_that_is_mapped_takes_its_seed_from_the_system():
-    ds, mixer = named()
-    assert unwanted(ds.batch(SIZE).map(mixer)) == {"NonDeterministicInts"}
+    got = mixed("map", dataset("dict"), tfmixup.MixUp(num_classes=CLASSES), SIZE)
+    assert unwanted(got) == {"NonDeterministicInts"}
 
 
 # Compilation
@@ -247,7 +276,18 @@ def is_compiled(ds: tf.data.Dataset) -> bool:
     return any(f.attr["_XlaMustCompile"].b for f in functions if f.attr)
 
 
-def padded(part: str, drop: bool) -> tf.data.Dataset:
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("jit", "drop", "compiled"),
+    [("auto", True, True), ("auto", False, True), (False, True, False)],
+)
+def test_static_shapes_are_compiled(jit, drop, compiled, route):
+    mixer = make(num_classes=CLASSES, jit_compile=jit)
+    got = mixed(route, dataset("nested"), mixer, SIZE, drop_remainder=drop)
+    assert is_compiled(got) == compiled
+
+
+def padded(part: str) -> tf.data.Dataset:
     """Batches of which one part has variable lengths."""
 
     def example(n: tf.Tensor) -> Any:
@@ -255,206 +295,29 @@ def padded(part: str, drop: bool) -> tf.data.Dataset:
         names = ("x", "y", "weight")
         return tuple(row[: n + 1] if name == part else row[:3] for name in names)
 
-    ds = tf.data.Dataset.range(8).map(example)
-    return ds.padded_batch(SIZE, drop_remainder=drop)
+    return tf.data.Dataset.range(8).map(example).padded_batch(SIZE, drop_remainder=True)
 
 
-def mixed_by(route: str, batches: tf.data.Dataset, mixer: Any) -> tf.data.Dataset:
+@pytest.mark.parametrize(
+    ("route", "part", "jit"),
+    [
+        ("in_batch", "x", "auto"),
+        ("map", "y", "auto"),
+        ("pair", "weight", "auto"),
+        ("in_batch", "y", True),
+        ("map", "x", False),
+    ],
+)
+def test_variable_lengths_are_not_compiled_again_and_again(route, part, jit):
+    batches, mixer = padded(part), make(jit_compile=jit)
     if route == "in_batch":
-        return batches.apply(tfmixup.in_batch(mixer, seed=1))
-    if route == "map":
-        return batches.map(mixer)
-    return tf.data.Dataset.zip((batches, batches)).map(mixer.pair)
-
-
-BATCHED_ROUTES = ["in_batch", "map", "pair"]
-
-
-@pytest.mark.parametrize("route", BATCHED_ROUTES)
-@pytest.mark.parametrize(
-    ("jit", "drop", "compiled"),
-    [
-        ("auto", True, True),
-        ("auto", False, True),
-        (True, False, True),
-        (False, True, False),
-    ],
-)
-def test_static_shapes_are_compiled(jit, drop, compiled, route):
-    batches = dataset("nested").batch(SIZE, drop_remainder=drop)
-    mixer = make(num_classes=CLASSES, jit_compile=jit)
-    assert is_compiled(mixed_by(route, batches, mixer)) == compiled
-
-
-@pytest.mark.parametrize("part", ["x", "y", "weight"])
-@pytest.mark.parametrize("route", BATCHED_ROUTES)
-@pytest.mark.parametrize(
-    ("jit", "compiled"), [("auto", False), (True, True), (False, False)]
-)
-def test_variable_lengths_are_not_compiled_again_and_again(jit, compiled, route, part):
-    mixed = mixed_by(route, padded(part, True), make(jit_compile=jit))
-    assert is_compiled(mixed) == compiled
-    variable = {"x": 0, "y": 1, "weight": 2}[part]
-    assert mixed.element_spec[variable].shape == [SIZE, None]
-
-
-@pytest.mark.parametrize("route", BATCHED_ROUTES)
-def test_variable_lengths_come_out_as_they_are(route):
-    mixed = mixed_by(route, padded("x", False), make())
-    assert [x.shape for x, _, _ in mixed] == [(SIZE, 4), (SIZE, 8)]
-
-
-@pytest.mark.parametrize(("jit", "compiled"), [("auto", True), (False, False)])
-def test_two_streams_compile(jit, compiled):
-    mixer = make(num_classes=CLASSES, jit_compile=jit)
-    for drop in (True, False):
-        assert is_compiled(by_two_streams(dataset("dict"), mixer, drop)) == compiled
-
-
-# Refusals
-
-
-X, Y = tf.zeros([4, 3]), tf.zeros([4, 2])
-
-
-@pytest.mark.parametrize(
-    ("element", "came"),
-    [
-        ([X, Y], "list"),
-        (X, "EagerTensor"),
-        ((X, Y, Y, Y), "tuple of 4"),
-        ((X,), "tuple of 1"),
-    ],
-)
-def test_elements_of_another_kind(element, came):
-    message = rf"elements must be \(x, y\), .* or a dict, got {came}"
-    with pytest.raises(TypeError, match=rf"tfmixup\.MixUp: {message}"):
-        make().split(element)
-
-
-def test_pipelines_refuse_elements_of_another_kind():
-    ds = tf.data.Dataset.from_tensor_slices(X)
-    message = r"elements must be .*, got TensorSpec"
-    with pytest.raises(TypeError, match=rf"tfmixup\.two_streams: {message}"):
-        ds.apply(tfmixup.two_streams(make(), 2))
-    with pytest.raises(TypeError, match=rf"tfmixup\.in_batch: {message}"):
-        ds.batch(2).apply(tfmixup.in_batch(make()))
-
-
-@pytest.mark.parametrize(
-    ("element", "name", "missing"),
-    [
-        ({"picture": X, "label": Y}, "feature_keys", "image"),
-        ({"image": X, "class": Y}, "target_keys", "label"),
-    ],
-)
-def test_keys_that_elements_do_not_have(element, name, missing):
-    message = f"elements have no key '{missing}', which {name}=.*they have"
-    with pytest.raises(KeyError, match=message):
-        make()(element)
-    ds = tf.data.Dataset.from_tensor_slices(element)
-    with pytest.raises(KeyError, match=f"tfmixup.two_streams: {message}"):
-        ds.apply(tfmixup.two_streams(make(), 2))
-
-
-@pytest.mark.parametrize(
-    "element",
-    [
-        (X[0], Y[0, 0]),
-        (X, Y[:2]),
-        (X, Y, tf.constant(1.0)),
-        ((X, X[:1]), Y),
-    ],
-)
-def test_elements_without_a_common_batch_dimension(element):
-    message = r"elements must be batches.*float32\(.*Call dataset\.batch\(batch_size\)"
-    with pytest.raises(ValueError, match=message):
-        make()(*element)
-    ds = tf.data.Dataset.from_tensors(element)
-    with pytest.raises(ValueError, match=rf"tfmixup\.in_batch: {message}"):
-        ds.apply(tfmixup.in_batch(make()))
-
-
-def test_unknown_rank():
-    signature = (tf.TensorSpec(None), tf.TensorSpec([None, 2]))
-    ds = tf.data.Dataset.from_generator(lambda: [(X, Y)], output_signature=signature)
-    with pytest.raises(ValueError, match=r"number of dimensions must be known.*ensure"):
-        ds.apply(tfmixup.in_batch(make()))
-
-
-@pytest.mark.parametrize(
-    "batches",
-    [
-        tf.data.Dataset.from_tensor_slices((X, Y)).batch(2),
-        tf.data.Dataset.from_tensor_slices((X, tf.range(4))).batch(2, True),
-        tf.data.Dataset.from_tensor_slices({"image": X, "label": Y}).batch(2),
-    ],
-)
-def test_two_streams_refuses_batches(batches):
-    message = r"elements must be single examples.*batches by itself: remove \.batch"
-    with pytest.raises(ValueError, match=message):
-        batches.apply(tfmixup.two_streams(make(num_classes=4), 2))
-
-
-# Weights of dict elements
-
-
-@pytest.mark.parametrize("combination", ["blend", "pair", "union"])
-def test_a_weight_among_the_targets_is_blended_whatever_labels_become(combination):
-    x = tf.zeros([4, 2])
-    one, other = (
-        {
-            "image": x,
-            "label": tf.one_hot(ids, 3),
-            "sample_weight": tf.constant(weight),
-        }
-        for ids, weight in (
-            ([0, 1, 2, 0], [1.0, 2.0, 3.0, 4.0]),
-            ([1, 2, 0, 1], [5.0, 6.0, 7.0, 8.0]),
-        )
-    )
-    keys = ("label", "sample_weight")
-    mixer = tfmixup.MixUp(target_keys=keys, targets=combination)
-    params = tfmixup.MixUpParams(tf.fill([4], 0.25))
-    mixed = mixer.apply(one, other, params)
-    np.testing.assert_allclose(mixed["sample_weight"], [4.0, 5.0, 6.0, 7.0])
-    assert isinstance(mixed["label"], tuple) == (combination == "pair")
-
-
-# An example alone
-
-ALONE = [
-    tfmixup.MixUp(1.0),
-    tfmixup.CutMix(),
-    tfmixup.ResizeMix(),
-    tfmixup.RandomChoice([tfmixup.MixUp(1.0), tfmixup.CutMix()]),
-]
-
-
-@pytest.mark.parametrize("drop", [True, False])
-@pytest.mark.parametrize("jit", [True, False])
-@pytest.mark.parametrize("mixer", ALONE, ids=lambda mixer: type(mixer).__name__)
-def test_an_example_alone_in_its_batch_is_not_mixed(mixer, jit, drop):
-    if isinstance(mixer, tfmixup.RandomChoice):
-        members = [dataclasses.replace(m, jit_compile=jit) for m in mixer.mixers]
-        mixer = dataclasses.replace(mixer, mixers=members)
+        got = batches.apply(tfmixup.in_batch(mixer, seed=1))
+    elif route == "map":
+        got = batches.map(mixer)
     else:
-        mixer = dataclasses.replace(mixer, jit_compile=jit)
-    x = np.random.default_rng(0).normal(size=[3, 8, 8, 1]).astype(np.float32)
-    y = np.eye(3, dtype=np.float32)
-    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(
-        2 if not drop else 1, drop
-    )
-    *_, last = batches.apply(tfmixup.in_batch(mixer, seed=1))
-    np.testing.assert_array_equal(last[0], x[2:])
-    np.testing.assert_array_equal(last[1], y[2:])
-
-
-@pytest.mark.parametrize("mixer", ALONE, ids=lambda mixer: type(mixer).__name__)
-def test_a_mixer_that_is_off_mixes_nothing(mixer):
-    x = np.random.default_rng(0).normal(size=[4, 8, 8, 1]).astype(np.float32)
-    y = np.eye(4, dtype=np.float32)
-    assert mixer.off() != mixer
-    mixed = mixer.off()(x, y, seed=[1, 2])
-    np.testing.assert_array_equal(mixed[0], x)
-    np.testing.assert_array_equal(mixed[1], y)
+        got = tf.data.Dataset.zip((batches, batches)).map(mixer.pair)
+    assert is_compiled(got) == (jit is True)
+    variable = {"x": 0, "y": 1, "weight": 2}[part]
+    assert got.element_spec[variable].shape == [SIZE, None]
+    shapes = [element[variable].shape for element in got]
+    assert shapes == [(SIZE, 4), (SIZE, 8)]

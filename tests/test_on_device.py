@@ -34,9 +34,9 @@ def test_compiled_on_the_device_and_in_the_host_pipeline_alike(form):
     seed = tf.constant(SEED)
     on_device = compiled(seed)
     on_host = next(iter(tf.data.Dataset.from_tensors(seed).map(compiled)))
-    for one, other in zip(on_device, on_host):
-        np.testing.assert_array_equal(one, other)
-    # λ is another one than without the compiler, so that the formula is what is left.
+    for mine, theirs in zip(on_device, on_host):
+        np.testing.assert_array_equal(mine, theirs)
+    # λ differs from the λ without the compiler, so only the formula can be checked.
     x, y = (np.asarray(part, np.float64) for part in on_device)
     first, second = batch(0), batch(1 if form == "pair" else 0)
     lam = y[np.arange(BATCH), first[1]]
@@ -52,8 +52,8 @@ def test_compiled_on_the_device_and_in_the_host_pipeline_alike(form):
 
 def test_other_seeds_other_batches():
     mix = tf.function(forms()["in_batch"], jit_compile=True)
-    one, other = (mix(tf.constant([1, k]))[0] for k in (1, 2))
-    assert np.any(one.numpy() != other.numpy())
+    first, second = (mix(tf.constant([1, k]))[0] for k in (1, 2))
+    assert np.any(first.numpy() != second.numpy())
 
 
 class Recording(keras.Model):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-__all__ = ["as_float", "blend", "per_example"]
+__all__ = ["as_float", "at_ends", "blend", "per_example"]
 
 
 def blend(
     first: tf.Tensor,
     second: tf.Tensor,
     lam: tf.Tensor,
-    dtype: tf.DType,
-    sometimes: bool = False,
+    dtype: tf.DType | None = None,
+    *,
+    guard: bool = True,
 ) -> tf.Tensor:
     """Computes `λ·first + (1 − λ)·second`.
 
@@ -20,20 +21,40 @@ def blend(
       first: (B, ...).
       second: (B, ...).
       lam: float32 (B,) or (1,).
-      dtype: of the result; computed in float32, for float64 in float64.
-      sometimes: many λ are 1 on purpose: take `first` there, also where `second` is
-        infinite or NaN.
+      dtype: of the result; None for that of `first` if it is a floating one, else
+        float32. Computed in float32, for float64 in float64.
+      guard: take `first` where λ is 1, also where `second` is infinite or NaN; needed
+        where λ is 1 on purpose.
 
     Returns:
       (B, ...), rounded to nearest where `dtype` is an integer one.
     """
+    dtype = dtype or as_float(first).dtype
     compute = tf.float64 if dtype == tf.float64 else tf.float32
     lam = tf.cast(per_example(lam, first), compute)
-    one, other = tf.cast(first, compute), tf.cast(second, compute)
-    mixed = lam * one + (1 - lam) * other
-    if sometimes:
-        mixed = tf.where(lam == 1, one, mixed)
+    first, second = tf.cast(first, compute), tf.cast(second, compute)
+    mixed = lam * first + (1 - lam) * second
+    if guard:
+        mixed = tf.where(lam == 1, first, mixed)
     return tf.cast(tf.round(mixed) if dtype.is_integer else mixed, dtype)
+
+
+def at_ends(
+    lam: tf.Tensor, first: tf.Tensor, second: tf.Tensor, between: tf.Tensor
+) -> tf.Tensor:
+    """`first` where λ is 1, `second` where λ is 0, else `between`.
+
+    Args:
+      lam: float32 (B,) or (1,).
+      first: (B, ...).
+      second: (B, ...).
+      between: (B, ...).
+
+    Returns:
+      (B, ...).
+    """
+    lam = per_example(lam, between)
+    return tf.where(lam == 1, first, tf.where(lam == 0, second, between))
 
 
 def per_example(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

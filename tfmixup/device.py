@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -11,21 +10,21 @@ from tfmixup import checks
 
 __all__ = ["prefetch_to_device"]
 
-_OWNER = "tfmixup.prefetch_to_device"
+_NAME = "tfmixup.prefetch_to_device"
 
 
+@checks.named(_NAME)
 def prefetch_to_device(
     device: str = "auto", buffer_size: int = 2
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
     """Prefetches elements onto a device; the last stage of a pipeline.
 
-    `tf.data.experimental.prefetch_to_device` does the copying. Its dataset has lost the
-    cardinality (so that Keras's progress bar has no total, and Keras warns that data
-    ran out), and `assert_cardinality` behind it would bring the elements back to the
-    host. This one keeps the cardinality and leaves the elements where they are.
+    `tf.data.experimental.prefetch_to_device` copies the elements, and its dataset does
+    not know its cardinality: Keras's progress bar has no total, and Keras warns that
+    data ran out. `prefetch_to_device` keeps the cardinality.
 
-    Under a `tf.distribute` strategy leave it out: the strategy copies elements itself,
-    see `tf.distribute.InputOptions(experimental_fetch_to_device=True)`.
+    Leave it out under a `tf.distribute` strategy, which copies elements itself: see
+    `tf.distribute.InputOptions(experimental_fetch_to_device=True)`.
 
     Args:
       device: a device's name, such as "/gpu:1", or "auto": the first GPU, and plain
@@ -47,19 +46,24 @@ def prefetch_to_device(
     """
     if not isinstance(device, str):
         raise TypeError(
-            f"{_OWNER}: device must be a string, got {device!r}. For example '/gpu:0'."
+            f"device must be a string, got {device!r}. For example '/gpu:0'."
         )
     if buffer_size != tf.data.AUTOTUNE:
-        checks.positive_integer(_OWNER, "buffer_size", buffer_size)
+        checks.integer("buffer_size", buffer_size)
 
+    @checks.named(_NAME)
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         target = _resolve(device)
         if target is None:
             return dataset.prefetch(buffer_size)
-        there = dataset.apply(
+        copied = dataset.apply(
             tf.data.experimental.prefetch_to_device(target, buffer_size)
         )
-        return _OnDevice(there, dataset.cardinality())
+        # The copying op has no cardinality. assert_cardinality cannot give it one: that
+        # op has no GPU kernel, and would bring the elements back to the host. len() and
+        # Keras ask this method. https://github.com/tensorflow/tensorflow/issues/56508
+        copied.cardinality = dataset.cardinality
+        return copied
 
     return apply
 
@@ -70,7 +74,8 @@ def _resolve(device: str) -> str | None:
         gpus = [name for name in names if ":GPU:" in name]
         return gpus[0] if gpus else None
     try:
-        wanted = tf.DeviceSpec.from_string(_canonical(device))
+        # "GPU" stands for "GPU:0", as in tf.device.
+        wanted = tf.DeviceSpec.from_string(device if ":" in device else f"{device}:0")
     except ValueError:
         wanted = tf.DeviceSpec()
     for name in names:
@@ -81,35 +86,6 @@ def _resolve(device: str) -> str | None:
         if here and same:
             return name
     raise ValueError(
-        f"{_OWNER}: there is no device {device!r}. This process sees {names}; pass one "
+        f"there is no device {device!r}. This process sees {names}; pass one "
         "of them, or 'auto'."
     )
-
-
-def _canonical(device: str) -> str:
-    """Lets "gpu:0" and "GPU" stand for "/device:GPU:0", as tf.device does."""
-    if device.startswith("/"):
-        return device
-    return f"/{device}" if ":" in device else f"/{device}:0"
-
-
-class _OnDevice(tf.data.Dataset):
-    """A dataset on a device, and the cardinality that it cannot tell itself."""
-
-    def __init__(self, dataset: tf.data.Dataset, cardinality: tf.Tensor) -> None:
-        self._dataset = dataset
-        self._known_cardinality = cardinality
-        # The variant lives on the device, and iterators are made where it lives.
-        super().__init__(tf.data.experimental.to_variant(dataset))
-
-    def _inputs(self) -> list[tf.data.Dataset]:
-        return [self._dataset]
-
-    @property
-    def element_spec(self) -> Any:
-        return self._dataset.element_spec
-
-    def cardinality(self, name: str | None = None) -> tf.Tensor:
-        """The cardinality of the dataset on the host."""
-        del name
-        return self._known_cardinality

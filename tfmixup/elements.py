@@ -1,4 +1,12 @@
-"""What an element of a dataset is made of: features, targets, weights, the rest."""
+"""Elements of a dataset: taken apart, put together, and those that cannot be mixed.
+
+An element is taken apart once, where it comes in, and put together once, where it goes
+out. Between the two everything is `Parts`.
+
+Datasets are mapped here too, by functions that AutoGraph leaves alone. It would convert
+our functions again for every pipeline, 0.3 s each, and would hide their errors in "in
+user code". `do_not_convert` on the outermost function holds for all that it calls.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +15,53 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfmixup.pages import see
+from tfmixup.checks import see_docs
 
 __all__ = [
     "WEIGHT_KEY",
     "Parts",
     "batch_size",
+    "check_batched",
+    "check_not_zipped",
+    "check_same_shapes",
+    "check_same_spec",
+    "check_unbatched",
+    "describe",
+    "filter_elements",
+    "flat_map_elements",
     "head",
     "join",
     "leaves",
+    "map_elements",
     "map_nest",
     "map_parts",
-    "read",
+    "of_element",
+    "spec_of",
     "split",
     "static_but_batch",
+    "to_tensors",
 ]
 
 WEIGHT_KEY = "sample_weight"  # of dict elements
 
 
 class Parts(NamedTuple):
-    """An element taken apart; `features`, `targets`, `weights` may be nested."""
+    """What is mixed of an element, or the specs of it; each may be a nest.
+
+    Attributes:
+      features: tensors (B, ...).
+      targets: tensors (B, ...).
+      weights: sample weights (B, ...), or None.
+      lengths: a dict of lengths and padding masks, or None.
+    """
 
     features: Any
     targets: Any
-    weights: Any = None  # None where an element has no sample weights
-    extras: Any = None  # a dict element's other keys; None for tuple elements
-    lengths: Any = None  # a dict of lengths and padding masks, or None
-
-    def mixed(self) -> Parts:
-        """The parts that mixing is about, without the extras."""
-        return self._replace(extras=None)
+    weights: Any = None
+    lengths: Any = None
 
 
 def split(
-    owner: str,
     element: Any,
     feature_keys: Sequence[str],
     target_keys: Sequence[str],
@@ -50,7 +70,6 @@ def split(
     """Takes an element, or an element_spec, apart.
 
     Args:
-      owner: named in errors.
       element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it.
       feature_keys: keys of a dict element that hold features.
       target_keys: keys of a dict element that hold targets.
@@ -58,99 +77,109 @@ def split(
         hold lengths or padding masks.
 
     Returns:
-      Its `Parts`.
+      Its `Parts`. A dict's other keys are left out; `join` takes them from the element.
 
     Raises:
       TypeError: it is none of the three.
       KeyError: a dict element has not all of the keys.
     """
     if isinstance(element, dict):
-        for name, keys in (
-            ("feature_keys", feature_keys),
-            ("target_keys", target_keys),
-            ("length_keys", length_keys),
-        ):
-            _check_keys(owner, element, name, keys)
-        used = {*feature_keys, *target_keys, *length_keys}
+        _check_keys(element, "feature_keys", feature_keys)
+        _check_keys(element, "target_keys", target_keys)
+        _check_keys(element, "length_keys", length_keys)
         labels = [key for key in target_keys if key != WEIGHT_KEY]
         return Parts(
-            features={k: element[k] for k in feature_keys},
-            targets={k: element[k] for k in labels},
-            # Named among the targets it is to be mixed; it is no label for all that.
-            weights=element[WEIGHT_KEY] if len(labels) < len(target_keys) else None,
-            extras={k: v for k, v in element.items() if k not in used},
-            lengths={k: element[k] for k in length_keys} or None,
+            features={key: element[key] for key in feature_keys},
+            targets={key: element[key] for key in labels},
+            # Sample weights are named in target_keys to be mixed, and are no label.
+            weights=element[WEIGHT_KEY] if WEIGHT_KEY in target_keys else None,
+            lengths={key: element[key] for key in length_keys} or None,
         )
     if isinstance(element, tuple) and len(element) in (2, 3):
-        return _without_lengths(owner, Parts(*element), length_keys)
+        return _without_lengths(Parts(*element), length_keys)
     came = type(element).__name__
     if isinstance(element, tuple):
         came += f" of {len(element)}"
     raise TypeError(
-        f"{owner}: elements must be (x, y), (x, y, sample_weight) or a dict, got "
+        "elements must be (x, y), (x, y, sample_weight) or a dict, got "
         f"{came}: {element!r}. Map the dataset to (x, y) first; TFDS does so with "
-        "as_supervised=True." + see("guide")
+        "as_supervised=True." + see_docs("guide")
     )
 
 
-def _check_keys(
-    owner: str, element: dict[str, Any], name: str, keys: Sequence[str]
-) -> None:
+def _check_keys(element: dict[str, Any], name: str, keys: Sequence[str]) -> None:
     missing = [key for key in keys if key not in element]
     if missing:
         raise KeyError(
-            f"{owner}: elements have no key {missing[0]!r}, which {name}="
-            f"{tuple(keys)!r} asks for; they have {sorted(element)}. "
+            f"elements have no key {missing[0]!r}, which {name}={tuple(keys)!r} asks "
+            f"for; they have {sorted(element)}. "
             f"Pass {name}=(...) with keys of these elements."
         )
 
 
-def _without_lengths(owner: str, parts: Parts, keys: Sequence[str]) -> Parts:
+def _without_lengths(parts: Parts, keys: Sequence[str]) -> Parts:
     if not keys:
         return parts
     if not isinstance(parts.features, dict):
         raise TypeError(
-            f"{owner}: length_keys={tuple(keys)!r} needs elements or features that are "
+            f"length_keys={tuple(keys)!r} needs elements or features that are "
             "dicts. Map the dataset to ({'audio': x, 'length': n}, y)."
         )
-    _check_keys(owner, parts.features, "length_keys", keys)
+    _check_keys(parts.features, "length_keys", keys)
     lengths = {key: parts.features[key] for key in keys}
     rest = {k: v for k, v in parts.features.items() if k not in keys}
     return parts._replace(features=rest, lengths=lengths)
 
 
-def join(parts: Parts) -> Any:
-    """Puts together what `split` took apart."""
+def join(parts: Parts, like: Any) -> Any:
+    """Puts together what `split` took apart.
+
+    Args:
+      parts: what was mixed.
+      like: the element that it came from: a dict's other keys, and the type of a named
+        tuple, are taken from it.
+
+    Returns:
+      An element; `(x, y, sample_weight)` where `parts` have weights and `like` had not.
+    """
     lengths = parts.lengths or {}
-    if parts.extras is not None:
-        weights = {} if parts.weights is None else {WEIGHT_KEY: parts.weights}
-        return {
-            **parts.features,
-            **parts.targets,
-            **parts.extras,
-            **lengths,
-            **weights,
-        }
+    if isinstance(like, dict):
+        mixed = {**parts.features, **parts.targets, **lengths}
+        if parts.weights is not None:
+            mixed[WEIGHT_KEY] = parts.weights
+        return {**mixed, **{k: v for k, v in like.items() if k not in mixed}}
     features = {**parts.features, **lengths} if lengths else parts.features
-    if parts.weights is None:
-        return features, parts.targets
-    return features, parts.targets, parts.weights
+    made: tuple[Any, ...] = (features, parts.targets)
+    if parts.weights is not None:
+        made = (*made, parts.weights)
+    if hasattr(like, "_fields") and len(like) == len(made):
+        return type(like)(*made)
+    return made
 
 
-def read(parts: Parts) -> Parts:
+def to_tensors(parts: Parts) -> Parts:
     """Makes tensors of the parts, so that NumPy batches can be mixed by hand."""
 
     def tensor(value: Any) -> Any:
         composite = (tf.RaggedTensor, tf.SparseTensor, tf.experimental.ExtensionType)
         return value if isinstance(value, composite) else tf.convert_to_tensor(value)
 
-    return map_parts(tensor, parts)._replace(extras=parts.extras)
+    return map_parts(tensor, parts)
+
+
+def spec_of(parts: Parts) -> Parts:
+    """The specs of tensors; ragged and sparse ones stay, to be refused."""
+
+    def spec(value: Any) -> Any:
+        dense = isinstance(value, (tf.Tensor, tf.TensorSpec))
+        return tf.TensorSpec(value.shape, value.dtype) if dense else value
+
+    return map_parts(spec, parts)
 
 
 def map_parts(fn: Callable[..., Any], *parts: Parts) -> Parts:
-    """Applies `fn` to every tensor of the parts; leaves out the extras."""
-    mixed = zip(*(part.mixed() for part in parts))
-    return Parts(*(map_nest(fn, *same) for same in mixed))
+    """Applies `fn` to every tensor of the parts."""
+    return Parts(*(map_nest(fn, *same) for same in zip(*parts)))
 
 
 def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
@@ -159,14 +188,13 @@ def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
 
 
 def head(parts: Parts, n: tf.Tensor) -> Parts:
-    """The first `n` examples of a batch; the extras are left out."""
+    """The first `n` examples of a batch."""
     return map_parts(lambda tensor: tensor[:n], parts)
 
 
 def leaves(parts: Parts) -> list[Any]:
-    """Every tensor but the extras, or its spec."""
-    nests = [part for part in parts.mixed() if part is not None]
-    return tf.nest.flatten(nests)
+    """Every tensor, or its spec."""
+    return tf.nest.flatten([part for part in parts if part is not None])
 
 
 def batch_size(parts: Parts) -> int | tf.Tensor:
@@ -178,3 +206,277 @@ def batch_size(parts: Parts) -> int | tf.Tensor:
 def static_but_batch(parts: Parts) -> bool:
     """Whether every dimension but the first is known."""
     return all(spec.shape[1:].is_fully_defined() for spec in leaves(parts))
+
+
+def describe(spec: Any) -> str:
+    """Dtype and shape for a message, such as "float32(None, 8)"."""
+    return f"{spec.dtype.name}{spec.shape}"
+
+
+def _describe_all(specs: Sequence[Any]) -> str:
+    return ", ".join(map(describe, specs))
+
+
+def check_batched(parts: Parts, dtype: tf.DType) -> None:
+    """Refuses batches that cannot be mixed, by the specs of all but the targets.
+
+    Args:
+      parts: specs of batches.
+      dtype: what features become.
+
+    Raises:
+      TypeError: features, weights or lengths are of a dtype that cannot be mixed.
+      ValueError: there are no features; or a part is a scalar or of unknown rank, or
+        leading sizes differ; or targets are boxes.
+    """
+    _refuse_boxes(parts.targets, batch_dims=1)
+    features = tf.nest.flatten(parts.features)
+    if not features:
+        raise ValueError(
+            f"elements have no features: x is {parts.features!r}. Map the dataset to "
+            "(x, y) with a tensor x."
+        )
+    for spec in features:
+        _check_feature(spec, dtype)
+    for spec in [] if parts.weights is None else tf.nest.flatten(parts.weights):
+        _check_weight(spec)
+    _check_common_size(parts)
+    for key, spec in (parts.lengths or {}).items():
+        _check_length(key, spec)
+
+
+def _check_feature(spec: Any, dtype: tf.DType) -> None:
+    _check_dense("features", spec)
+    if not (spec.dtype.is_floating or spec.dtype.is_integer):
+        raise TypeError(
+            f"features must be numbers, got {spec.dtype.name} of shape {spec.shape}. "
+            "Decode or cast them first; a dict element's other keys pass through when "
+            "feature_keys leaves them out."
+        )
+    if dtype == tf.uint8 and spec.dtype != tf.uint8:
+        raise TypeError(
+            "dtype='uint8' keeps bytes as bytes and takes uint8 features, got "
+            f"{spec.dtype.name} of shape {spec.shape}. Use dtype='float32', or mix "
+            "before the features are rescaled."
+        )
+
+
+def _check_weight(spec: Any) -> None:
+    _check_dense("sample weights", spec)
+    if not (spec.dtype.is_floating or spec.dtype.is_integer):
+        raise TypeError(
+            f"sample_weight must be numbers, got {spec.dtype.name} of shape "
+            f"{spec.shape}. Cast it: tf.cast(sample_weight, tf.float32)."
+        )
+
+
+def _check_length(key: str, spec: Any) -> None:
+    _check_dense("lengths", spec)
+    if not (spec.dtype.is_integer or spec.dtype == tf.bool):
+        raise TypeError(
+            "length_keys name integer lengths or boolean padding masks, but "
+            f"{key!r} is {spec.dtype.name} of shape {spec.shape}. Cast it."
+        )
+
+
+def _check_dense(role: str, spec: Any) -> None:
+    if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
+        raise TypeError(
+            f"{role} must be dense tensors, got {spec!r}. Pad ragged ones "
+            "(Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones."
+            + see_docs("sound")
+        )
+
+
+def _check_common_size(parts: Parts) -> None:
+    specs = [s for s in leaves(parts) if isinstance(s, (tf.TensorSpec, tf.Tensor))]
+    if any(spec.shape.rank is None for spec in specs):
+        raise ValueError(
+            f"the number of dimensions must be known, got {_describe_all(specs)}. "
+            "Map the dataset with tf.ensure_shape(x, [...])."
+        )
+    sizes = {spec.shape[0] for spec in specs if spec.shape.rank}
+    if any(spec.shape.rank == 0 for spec in specs) or len(sizes - {None}) > 1:
+        raise ValueError(
+            "elements must be batches, got parts without a common first dimension: "
+            f"{_describe_all(specs)}. Call dataset.batch(batch_size) first, or use "
+            "tfmixup.two_streams, which batches by itself." + see_docs("guide")
+        )
+
+
+def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
+    """Refuses elements that are batches already, where their spec tells.
+
+    Args:
+      parts: specs of an element.
+      integer_vectors: integer labels may be vectors, such as those of CTC.
+
+    Raises:
+      ValueError: every part starts with an unknown dimension, as `Dataset.batch`
+        makes it, or class labels are vectors; or targets are boxes.
+    """
+    _refuse_boxes(parts.targets, batch_dims=0)
+    specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
+    unknown_first = all(s.shape.rank and s.shape[0] is None for s in specs)
+    vectors = [
+        spec
+        for spec in tf.nest.flatten(parts.targets)
+        if isinstance(spec, tf.TensorSpec)
+        and not integer_vectors
+        and spec.dtype.is_integer
+        and spec.shape.rank == 1
+        and spec.shape != [1]
+    ]
+    if (len(specs) > 1 and unknown_first) or vectors:
+        raise ValueError(
+            "elements must be single examples, but they look batched: "
+            f"{_describe_all(specs)}. two_streams batches by itself: remove "
+            ".batch(...), call dataset.unbatch(), or use tfmixup.in_batch for batches. "
+            "Integer labels that are one-hot or multi-hot must be cast to float32; "
+            "images and masks of unknown size need one: "
+            "tf.ensure_shape(image, [H, W, C]); examples of different length need "
+            "padded_shapes." + see_docs("guide")
+        )
+
+
+# What TFDS and Keras name boxes.
+_BOX_KEYS = ("bbox", "bboxes", "box", "boxes", "bounding_box", "bounding_boxes")
+
+
+def _refuse_boxes(targets: Any, batch_dims: int) -> None:
+    """Refuses bounding boxes: four corners, beside one label for each box."""
+    if isinstance(targets, (tuple, list)):
+        for inner in targets:
+            _refuse_boxes(inner, batch_dims)
+    if not isinstance(targets, dict):
+        return
+    specs = {k: spec for k, spec in targets.items() if _is_dense(spec)}
+    integers = [spec.shape for spec in specs.values() if spec.dtype.is_integer]
+    for key, inner in targets.items():
+        if key not in specs:
+            # A ragged tensor has no shape to go by.
+            boxes = str(key).lower() in _BOX_KEYS
+        else:
+            four = inner.dtype.is_floating and inner.shape.rank and inner.shape[-1] == 4
+            labelled = inner.shape.rank >= 2 + batch_dims and any(
+                shape.rank == inner.shape.rank - 1
+                and shape.is_compatible_with(inner.shape[:-1])
+                for shape in integers
+            )
+            boxes = four and (labelled or str(key).lower() in _BOX_KEYS)
+        if boxes:
+            raise ValueError(
+                f"the target {key!r} looks like bounding boxes, and corners "
+                "of boxes cannot be averaged: a mixed image has the boxes of both "
+                "examples. Leave it out of target_keys and map a second, independently "
+                "shuffled dataset's boxes in yourself (concatenated, each with its "
+                "weight), or rename it if these are no boxes."
+                + see_docs("images_and_masks")
+            )
+        _refuse_boxes(inner, batch_dims)
+
+
+def _is_dense(spec: Any) -> bool:
+    dense = isinstance(spec, (tf.TensorSpec, tf.Tensor))
+    return dense and spec.shape.rank is not None
+
+
+def check_not_zipped(element: Any) -> None:
+    """Refuses ((x_i, y_i), (x_j, y_j)), where class ids would pass for features."""
+    if not (isinstance(element, tuple) and len(element) == 2):
+        return
+    first, second = element
+    if not (isinstance(first, tuple) and isinstance(second, tuple) and len(first) == 2):
+        return
+    flat = [tf.nest.flatten(part) for part in (first, second)]
+    kinds = [[(t.dtype, t.shape.rank) for t in part] for part in flat]
+    if kinds[0] == kinds[1] and any(d.is_integer and r == 1 for d, r in kinds[0]):
+        raise ValueError(
+            "the element looks like a pair of batches ((x, y), (x, y)), but this "
+            "function mixes one batch with itself. Map mixer.pair instead."
+            + see_docs("guide")
+        )
+
+
+def check_same_spec(name: str, first: Any, second: Any) -> None:
+    """Refuses two element specs that differ in structure, dtype or shape.
+
+    Args:
+      name: what `second` is, such as "partner".
+      first: the dataset's spec.
+      second: another one.
+    """
+
+    def fail(what: str) -> None:
+        raise ValueError(
+            f"{name} must yield elements like the dataset's, but {what}. "
+            f"The dataset's: {first}; {name}: {second}. Map both to one structure, "
+            "dtype and shape."
+        )
+
+    try:
+        tf.nest.assert_same_structure(first, second)
+    except (ValueError, TypeError):
+        fail("their structures differ")
+    for a, b in zip(tf.nest.flatten(first), tf.nest.flatten(second)):
+        if a is None and b is None:  # both without sample weights
+            continue
+        if a is None or b is None:
+            fail("only one of them has sample weights")
+        if a.dtype != b.dtype:
+            fail(f"{b.dtype.name} is not {a.dtype.name}")
+        if not a.shape.is_compatible_with(b.shape):
+            fail(f"shape {b.shape} is not {a.shape}")
+
+
+def check_same_shapes(caller: str, first: Parts, second: Parts) -> list[tf.Operation]:
+    """Operations that raise where two batches differ in shape, and would broadcast.
+
+    They run outside the XLA-compiled function, in which asserts vanish. Static shapes
+    have been compared before.
+    """
+    pairs = [
+        (tf.shape(a), tf.shape(b))
+        for a, b in zip(leaves(first), leaves(second))
+        if not (a.shape.is_fully_defined() and b.shape.is_fully_defined())
+    ]
+    if not pairs:
+        return []
+    same = tf.reduce_all([tf.reduce_all(tf.equal(*pair)) for pair in pairs])
+    message = (
+        f"{caller}: two batches to be mixed have different shapes. Zip batches of one "
+        "size (batch(..., drop_remainder=True)), and pad examples of varying length. "
+        "Shapes, in pairs:"
+    )
+    flat = [shape for pair in pairs for shape in pair]
+    return [tf.debugging.Assert(same, [message, *flat], summarize=64)]
+
+
+def map_elements(
+    dataset: tf.data.Dataset, fn: Callable[[Any], Any], **options: Any
+) -> tf.data.Dataset:
+    """`Dataset.map` by a function of one element, also where that is a tuple."""
+    return dataset.map(of_element(fn), **options)
+
+
+def flat_map_elements(
+    dataset: tf.data.Dataset, fn: Callable[[Any], tf.data.Dataset]
+) -> tf.data.Dataset:
+    """`Dataset.flat_map` by a function of one element."""
+    return dataset.flat_map(of_element(fn))
+
+
+def filter_elements(
+    dataset: tf.data.Dataset, fn: Callable[[Any], tf.Tensor]
+) -> tf.data.Dataset:
+    """`Dataset.filter` by a function of one element."""
+    return dataset.filter(of_element(fn))
+
+
+def of_element(fn: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A function for `Dataset.map`, which passes the parts of a tuple one by one."""
+
+    def call(*element: Any) -> Any:
+        return fn(element[0] if len(element) == 1 else element)
+
+    return tf.autograph.experimental.do_not_convert(call)

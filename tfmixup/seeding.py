@@ -1,9 +1,10 @@
-"""Seeds: the only place where tfmixup makes, names or splits them.
+"""Seeds, and the partners within a batch that are drawn from one.
 
 Three kinds of seed meet in a pipeline. A *pipeline seed* is the integer that a
 user passes; `stream_seed` gives every random stage of a pipeline its own integer
 from it. A *batch seed* is an int32 tensor of shape (2,), one for every batch;
 `batch_seeds` streams them. `split` makes several independent batch seeds of one.
+Seeds are made, named and split nowhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import hashlib
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-__all__ = ["batch_seeds", "fresh", "split", "stream_seed"]
+from tfmixup import checks, elements
+
+__all__ = ["batch_seeds", "of_call", "partners", "split", "stream_seed"]
 
 _INT32_OFFSET = 2**31
 
@@ -51,8 +54,9 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
     """
     words = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
     # The words are in [0, 2**32); TFP takes int32 seeds.
-    return words.batch(2, drop_remainder=True).map(
-        lambda pair: tf.cast(pair - _INT32_OFFSET, tf.int32)
+    return elements.map_elements(
+        words.batch(2, drop_remainder=True),
+        lambda two: tf.cast(two - _INT32_OFFSET, tf.int32),
     )
 
 
@@ -61,9 +65,42 @@ def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     return tf.unstack(tfp.random.split_seed(seed, n=n, salt="tfmixup"), num=n)
 
 
-def fresh() -> tf.Tensor:
-    """Draws a batch seed from the operating system's entropy.
+def of_call(seed: tf.Tensor | None) -> tf.Tensor:
+    """The batch seed of one call of a mixer: checked, or fresh where it is None.
 
-    Neither parallel calls nor `tf.random.set_seed` can make it repeat.
+    Neither parallel calls nor `tf.random.set_seed` can make a fresh one repeat: it is
+    the operating system's entropy.
     """
-    return tf.raw_ops.NonDeterministicInts(shape=[2], dtype=tf.int32)
+    if seed is None:
+        return tf.raw_ops.NonDeterministicInts(shape=[2], dtype=tf.int32)
+    return checks.batch_seed(seed)
+
+
+def partners(
+    batch_size: int | tf.Tensor, seed: tf.Tensor, num_batches: int | None = None
+) -> tf.Tensor:
+    """Draws partners within a batch: `partner[i] = (i + s) mod B`, s uniform in 1..B-1.
+
+    Every other example of the batch is equally likely to be an example's partner,
+    nobody is its own partner, and everybody is a partner exactly once, so that a
+    batch keeps its label mass. A cyclic shift of a freshly shuffled batch pairs as
+    randomly as a permutation does and needs no sort. In a batch of one the only index
+    is 0; mixers return such a batch unmixed.
+
+    Args:
+      batch_size: B, the number of examples, an integer or a scalar int32 tensor.
+      seed: int32 tensor of shape (2,).
+      num_batches: draw for so many batches at once; None for one.
+
+    Returns:
+      int32 tensor of shape (B,) or (num_batches, B), values in [0, B).
+
+    Examples:
+      >>> partners(4, seed=[1, 2]).shape
+      TensorShape([4])
+    """
+    shape = [1] if num_batches is None else [num_batches, 1]
+    shift = tf.random.stateless_uniform(
+        shape, seed, minval=0, maxval=tf.maximum(batch_size - 1, 1), dtype=tf.int32
+    )
+    return (tf.range(batch_size) + 1 + shift) % batch_size

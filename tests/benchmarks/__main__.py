@@ -170,7 +170,7 @@ def _measure(
                 "scope": contender.scope,
             }
         )
-    if "floor" in options.contenders and source.rows is not None:
+    if "floor" in options.contenders and source.rows is not None and floor.library():
         for name, title, scope, fresh in floor.KINDS:
             running = floor.Floor(source, scope, fresh)
             running.check()

@@ -18,7 +18,6 @@ import tfmixup
 from tests.benchmarks import settings
 from tests.benchmarks.settings import Source
 from tests.benchmarks.workloads import Workload
-from tfmixup.pairing import parameters, resume
 
 __all__ = ["CONTENDERS", "VARIANTS", "Contender", "chosen", "left_out"]
 
@@ -49,7 +48,7 @@ class Contender:
     only: tuple[str, ...] = ()
 
     def takes(self, workload: Workload) -> bool:
-        return workload.is_image or not self.images_only
+        return len(workload.shape) == 3 or not self.images_only
 
     def build(self, source: Source, alpha: float) -> tf.data.Dataset:
         """The whole pipeline, up to and with its prefetch."""
@@ -63,24 +62,27 @@ class Contender:
 
 def _two_streams(source: Source, alpha: float, **options: Any) -> tf.data.Dataset:
     mixer = tfmixup.MixUp(alpha, num_classes=source.workload.num_classes, **options)
-    size = source.workload.batch_size
-    if source.examples is not None:
-        stage = tfmixup.two_streams(
-            mixer, size, shuffle_buffer_size=source.shuffle_buffer_size
-        )
-        return source.examples.apply(stage)
-    # What tfmixup.two_streams does with the batches of its two streams.
-    draws, seeds = parameters.stream(mixer, size, None)
-
-    def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
-        return mixer.apply(one, other, drawn.params)
-
-    mixed = tf.data.Dataset.zip((source.stream(0), source.stream(1), draws)).map(
-        tf.autograph.experimental.do_not_convert(mix),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+    if source.examples is None:
+        return _after_batching(source, mixer)
+    stage = tfmixup.two_streams(
+        mixer,
+        source.workload.batch_size,
+        shuffle_buffer_size=source.shuffle_buffer_size,
     )
-    return resume.keep_epochs(mixed, [seeds])
+    return source.examples.apply(stage)
+
+
+def _after_batching(source: Source, mixer: tfmixup.Mixer) -> tf.data.Dataset:
+    """What tfmixup.two_streams does with the batches of its two streams."""
+    # Only here does a benchmark use what is not public.
+    from tfmixup.pairing import stages
+
+    draws, seeds = stages.draw_stream(mixer, source.workload.batch_size, None)
+    streams = [source.stream(0), source.stream(1), draws]
+    mixed = stages.map_batches(
+        streams, lambda element: mixer.apply(*element[:2], element[2].params)
+    )
+    return stages.keep_epochs(mixed, [seeds])
 
 
 def _from_tensors(source: Source, alpha: float) -> tf.data.Dataset:
@@ -180,14 +182,13 @@ VARIANTS = [name for name, who in CONTENDERS.items() if who.role == "variant"]
 
 def chosen(setting: str, workload: Workload, names: list[str]) -> list[Contender]:
     """The contenders that a workload is measured with."""
-    found = []
-    for contender in CONTENDERS.values():
-        if contender.name not in names:
-            continue
-        here = {setting, workload.dtype}
-        if contender.takes(workload) and here.issuperset(contender.only):
-            found.append(contender)
-    return found
+    return [
+        contender
+        for contender in CONTENDERS.values()
+        if contender.name in names
+        and contender.takes(workload)
+        and {setting, workload.dtype}.issuperset(contender.only)
+    ]
 
 
 def left_out(workload: Workload, names: list[str]) -> list[tuple[str, str]]:

@@ -17,12 +17,11 @@ def fill_in(rows: list[dict[str, Any]], batch_size: int) -> None:
     """
     for row in rows:
         milliseconds = [1e3 * timing.seconds for timing in row["timings"]]
-        low, middle, high = statistics.quantiles(milliseconds, n=4, method="inclusive")
+        middle = statistics.median(milliseconds)
         row["ms"] = {
             "median": middle,
             "min": min(milliseconds),
             "max": max(milliseconds),
-            "quartiles": [low, high],
             "rounds": milliseconds,
         }
         cpu = [1e3 * timing.cpu_seconds for timing in row["timings"]]
@@ -42,7 +41,6 @@ def fill_in(rows: list[dict[str, Any]], batch_size: int) -> None:
             "time_to_two_streams": (row, named.get("two_streams")),
         }
         row["ratios"] = {key: _ratio(*pair) for key, pair in references.items()}
-        row["fastest_peer"] = fastest and fastest["name"]
     for row in rows:
         del row["timings"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -20,15 +19,6 @@ class Workload:
     dtype: str
     batch_size: int
     num_classes: int
-
-    @property
-    def is_image(self) -> bool:
-        return len(self.shape) == 3
-
-    @property
-    def output_bytes(self) -> int:
-        """Bytes of a mixed batch in float32, labels included."""
-        return 4 * self.batch_size * (math.prod(self.shape) + self.num_classes)
 
     def arrays(self, examples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Random features (N, ...) and int32 labels (N,), no two features alike."""

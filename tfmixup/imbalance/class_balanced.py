@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, seeding
-from tfmixup.imbalance import counting, per_class
+from tfmixup import checks, elements, seeding
+from tfmixup.imbalance.class_counts import (
+    check_classes,
+    class_of,
+    count,
+    label_of,
+    refuse_other_labels,
+)
 
 __all__ = ["class_balanced"]
 
-_OWNER = "tfmixup.class_balanced"
+_EXAMPLES_AT_ONCE = 1024
+
+ClassDatasets = Callable[[int], tf.data.Dataset]
 
 
+@checks.named("tfmixup.class_balanced")
 def class_balanced(
     dataset: tf.data.Dataset,
     num_classes: int,
@@ -88,16 +95,16 @@ def class_balanced(
       Galdran et al., "Balanced-MixUp for Highly Imbalanced Medical Image
       Classification", 2021, arXiv 2109.09850
     """
-    counting.check(_OWNER, dataset, num_classes, label_key)
-    checks.positive_integer(_OWNER, "shuffle_buffer_size", shuffle_buffer_size)
-    checks.boolean(_OWNER, "in_memory", in_memory)
-    checks.seed(_OWNER, seed)
+    check_classes(dataset, num_classes, label_key)
+    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    checks.boolean("in_memory", in_memory)
+    checks.seed(seed)
     shares = _shares(odds, num_classes)
     given = _given(dataset, class_counts, num_classes)
     if given is not None:
         _check_all_there(given, shares)
-    read = per_class.in_memory if in_memory else per_class.filtered
-    counts, classes = read(_OWNER, dataset, num_classes, label_key, given)
+    read = _in_memory if in_memory else _filtered
+    counts, classes = read(dataset, num_classes, label_key, given)
     _check_all_there(counts, shares)
     drawn = [c for c in range(num_classes) if shares[c] > 0]
     streams = [
@@ -111,7 +118,7 @@ def class_balanced(
             seed=seeding.stream_seed(seed, f"class {c}"),
         )
         # Only a class without examples ever gets here.
-        .concatenate(per_class.nothing_there(_OWNER, dataset, c))
+        .concatenate(_failing(dataset, c))
         for c in drawn
     ]
     return tf.data.Dataset.sample_from_datasets(
@@ -125,15 +132,9 @@ def class_balanced(
 def _shares(odds: Any, num_classes: int) -> np.ndarray:
     if odds is None:
         return np.full(num_classes, 1 / num_classes)
-    values = _numbers("odds", odds, num_classes)
-    if any(not math.isfinite(value) or value < 0 for value in values):
-        raise ValueError(
-            f"{_OWNER}: odds must be finite and not negative, got {odds!r}."
-        )
+    values = checks.numbers_by_class("odds", odds, num_classes, positive=False)
     if not any(values):
-        raise ValueError(
-            f"{_OWNER}: odds are all 0, so that no class could come: {odds!r}."
-        )
+        raise ValueError(f"odds are all 0, so that no class could come: {odds!r}.")
     return np.asarray(values, np.float64) / np.sum(values, dtype=np.float64)
 
 
@@ -142,43 +143,113 @@ def _given(
 ) -> np.ndarray | None:
     if class_counts is None:
         return None
-    values = _numbers("class_counts", class_counts, num_classes)
-    if any(value < 0 or value != int(value) for value in values):
+    values = checks.numbers_by_class(
+        "class_counts", class_counts, num_classes, positive=False
+    )
+    if any(value != int(value) for value in values):
         raise ValueError(
-            f"{_OWNER}: class_counts must be whole numbers >= 0, got {class_counts!r}."
+            f"class_counts must be whole numbers >= 0, got {class_counts!r}."
         )
     length = int(dataset.cardinality())
     if length >= 0 and sum(values) != length:
         raise ValueError(
-            f"{_OWNER}: class_counts sum to {sum(values)}, but the dataset has "
+            f"class_counts sum to {sum(values)}, but the dataset has "
             f"{length} examples. Leave class_counts out to have them counted."
         )
     return np.asarray(values, np.int64)
-
-
-def _numbers(name: str, value: Any, num_classes: int) -> list[float]:
-    if isinstance(value, (np.ndarray, tf.Tensor)):
-        value = np.asarray(value).tolist()
-    numeric = isinstance(value, Sequence) and all(
-        isinstance(v, numbers.Real) and not isinstance(v, bool) for v in value
-    )
-    if not numeric:
-        raise TypeError(
-            f"{_OWNER}: {name} must be a sequence of numbers, one for every class, got "
-            f"{value!r}."
-        )
-    if len(value) != num_classes:
-        raise ValueError(
-            f"{_OWNER}: {name} has {len(value)} entries, and num_classes="
-            f"{num_classes}. Give one number for every class."
-        )
-    return list(value)
 
 
 def _check_all_there(counts: np.ndarray, shares: np.ndarray) -> None:
     missing = np.flatnonzero((counts == 0) & (shares > 0)).tolist()
     if missing:
         raise ValueError(
-            f"{_OWNER}: no examples of class {', '.join(map(str, missing))}. Correct "
+            f"no examples of class {', '.join(map(str, missing))}. Correct "
             "num_classes or the data, or give such classes 0 in odds=(...)."
         )
+
+
+def _filtered(
+    dataset: tf.data.Dataset,
+    num_classes: int,
+    label_key: str,
+    given: np.ndarray | None,
+) -> tuple[np.ndarray, ClassDatasets]:
+    """Reads each class by a filter; returns counts, and the dataset of a class."""
+    counts = given
+    if counts is None:
+        counts = count(dataset, num_classes, label_key)
+
+    def of_class(wanted: int) -> tf.data.Dataset:
+        def chosen(element: Any) -> tf.Tensor:
+            label = label_of(element, label_key)
+            found = class_of(label, num_classes)
+            message = (
+                f"tfmixup.class_balanced: a label is not in [0, {num_classes}), or a "
+                "one-hot row without a positive entry. Label:"
+            )
+            known = tf.debugging.Assert(found < num_classes, [message, label])
+            with tf.control_dependencies([known]):
+                return tf.equal(found, wanted)
+
+        return elements.filter_elements(dataset, chosen)
+
+    return counts, of_class
+
+
+def _in_memory(
+    dataset: tf.data.Dataset,
+    num_classes: int,
+    label_key: str,
+    given: np.ndarray | None,
+) -> tuple[np.ndarray, ClassDatasets]:
+    """Reads the dataset once; returns counts, and the dataset of a class."""
+    for spec in tf.nest.flatten(dataset.element_spec):
+        if not isinstance(spec, tf.TensorSpec) or not spec.shape.is_fully_defined():
+            raise ValueError(
+                f"in_memory=True needs examples of one shape, got {spec}. Pad "
+                "or resize them first, or leave in_memory out."
+            )
+    with tf.device("/cpu:0"):
+        batches = list(dataset.batch(_EXAMPLES_AT_ONCE))
+        if not batches:
+            raise ValueError("the dataset is empty.")
+        examples = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *batches)
+        label = label_of(examples, label_key)
+        ids = tf.map_fn(
+            lambda y: class_of(y, num_classes),
+            label,
+            fn_output_signature=tf.int64,
+        ).numpy()
+    counts = np.bincount(ids, minlength=num_classes + 1)
+    refuse_other_labels(int(counts[-1]), num_classes)
+    if given is not None and not np.array_equal(counts[:-1], given):
+        raise ValueError(
+            f"class_counts={given.tolist()}, but the data have "
+            f"{counts[:-1].tolist()}. Leave class_counts out."
+        )
+
+    def of_class(wanted: int) -> tf.data.Dataset:
+        rows = np.flatnonzero(ids == wanted)
+        with tf.device("/cpu:0"):
+            own = tf.nest.map_structure(lambda part: tf.gather(part, rows), examples)
+        return tf.data.Dataset.from_tensor_slices(own)
+
+    return counts[:-1], of_class
+
+
+def _failing(dataset: tf.data.Dataset, wanted: int) -> tf.data.Dataset:
+    """A dataset of the same elements that raises when it is read.
+
+    Without it a stream of no examples would end, and the others go on in its place.
+    """
+    message = (
+        "tfmixup.class_balanced: by class_counts there are examples of class "
+        f"{wanted}, but the dataset has none. Leave class_counts out, so that they "
+        "are counted."
+    )
+
+    def fail(element: Any) -> Any:
+        with tf.control_dependencies([tf.debugging.Assert(False, [message])]):
+            return tf.nest.map_structure(tf.identity, element)
+
+    return elements.map_elements(dataset.take(1), fail)

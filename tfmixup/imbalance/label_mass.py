@@ -12,9 +12,8 @@ from tfmixup import checks, elements
 
 __all__ = ["label_mass"]
 
-_OWNER = "tfmixup.label_mass"
 
-
+@checks.named("tfmixup.label_mass")
 def label_mass(
     dataset: tf.data.Dataset,
     num_classes: int,
@@ -53,16 +52,12 @@ def label_mass(
       >>> label_mass(batches, num_classes=2)
       array([0.75, 0.25])
     """
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(
-            f"{_OWNER}: dataset must be a tf.data.Dataset, got "
-            f"{type(dataset).__name__}."
-        )
-    checks.positive_integer(_OWNER, "num_classes", num_classes, least=2)
+    checks.dataset("dataset", dataset)
+    checks.integer("num_classes", num_classes, least=2)
     if num_batches is not None:
-        checks.positive_integer(_OWNER, "num_batches", num_batches)
+        checks.integer("num_batches", num_batches)
     elif int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(f"{_OWNER}: the dataset is endless. Pass num_batches=...")
+        raise ValueError("the dataset is endless. Pass num_batches=...")
     label, _ = _read(dataset.element_spec, label_key, weight_key)
     for spec in label[:2]:
         _check(spec, num_classes)
@@ -73,7 +68,7 @@ def label_mass(
     total = mass.sum()
     if not (np.isfinite(total) and total > 0):
         raise ValueError(
-            f"{_OWNER}: label mass {mass.tolist()} cannot be shared out. "
+            f"label mass {mass.tolist()} cannot be shared out. "
             "Check that the dataset has batches, and labels and weights that are "
             "finite, not negative and not all 0."
         )
@@ -82,7 +77,7 @@ def label_mass(
 
 def _read(element: Any, label_key: str, weight_key: str) -> tuple[tuple, Any]:
     """The label, (y,) or (y_i, y_j, λ), and the sample weights or None."""
-    parts = elements.split(_OWNER, element, (), (label_key,))
+    parts = elements.split(element, (), (label_key,))
     weights, targets = parts.weights, parts.targets
     if isinstance(element, dict):
         weights, targets = element.get(weight_key), targets[label_key]
@@ -93,7 +88,7 @@ def _read(element: Any, label_key: str, weight_key: str) -> tuple[tuple, Any]:
     flat = [] if weights is None else tf.nest.flatten(weights)
     if len(label) not in (1, 3) or len(flat) > 1:
         raise ValueError(
-            f"{_OWNER}: elements must have one label and at most one tensor of sample "
+            f"elements must have one label and at most one tensor of sample "
             f"weights, got {len(label)} and {len(flat)}. Map the dataset to (x, y)."
         )
     return label, (flat[0] if flat else None)
@@ -107,7 +102,7 @@ def _check(spec: Any, num_classes: int) -> None:
     if floats and spec.shape[-1] == num_classes:
         return
     raise ValueError(
-        f"{_OWNER}: labels must be batches of class ids, integers (batch,), or of "
+        f"labels must be batches of class ids, integers (batch,), or of "
         f"shares of classes, floats (batch, {num_classes}); got {spec}. Call "
         f".batch(...) first, and check num_classes={num_classes}."
     )
@@ -142,7 +137,7 @@ def _weighed(
     ids, w = y[w != 0], w[w != 0]
     if ids.size and not (ids.min() >= 0 and ids.max() < num_classes):
         raise ValueError(
-            f"{_OWNER}: class ids must be in [0, {num_classes}), got {ids.min()} to "
+            f"class ids must be in [0, {num_classes}), got {ids.min()} to "
             f"{ids.max()}. Set num_classes to the highest label + 1."
         )
     return np.bincount(ids.astype(np.int64), weights=w, minlength=num_classes)

@@ -1,7 +1,7 @@
 """What a Keras model needs to be trained on mixed labels."""
 
-from tfmixup.keras.mixed_accuracy import MixedAccuracy
-from tfmixup.keras.pair_loss import PairLoss
-from tfmixup.keras.pair_model import PairModel
+from tfmixup.keras.losses import PairLoss
+from tfmixup.keras.metrics import MixedAccuracy
+from tfmixup.keras.models import PairModel
 
 __all__ = ["MixedAccuracy", "PairLoss", "PairModel"]

@@ -3,51 +3,121 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
+import functools
 import types
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, partners, seeding, shapes, targets
+from tfmixup import checks, elements, seeding, targets
+from tfmixup.blending import at_ends
 from tfmixup.elements import Parts
-from tfmixup.mixers import compiled
-from tfmixup.mixers.contract import Contract
+from tfmixup.options import Options
 
-__all__ = ["Mixer"]
+__all__ = ["Mixer", "Plan", "Recipe", "require"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
-class Mixer(Contract, abc.ABC):
+class Recipe(NamedTuple):
+    """How a batch is mixed, once its parameters are drawn.
+
+    Attributes:
+      feature: mixes two features (B, ...) to one of the mixer's dtype.
+      target: mixes two encoded targets, or two sample weights, (B, ...), by the share
+        λ of the first that it is given as a third, (B,) or (1,); a target that has the
+        pixels of the features may be pasted instead.
+      lam: the first example's share λ of the label: float32 (B,) or (1,).
+    """
+
+    feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    target: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    lam: tf.Tensor
+
+
+class Mixer(abc.ABC):
     """How two batches become one: an immutable, comparable, printable value.
 
-    A kind of mixing derives from this class and gives `sample`, which draws its
-    parameters, and pure functions of two batches and the parameters: `mix_features` and
-    `share`, and `mix_target` where a target is not blended by that share. Which two
-    batches are mixed is not a mixer's concern but that of `two_streams`, `in_batch`
-    and the like.
-
-    Args:
-      num_classes: integer labels are one-hot encoded to this many classes.
-      label_smoothing: ε in [0, 1), for integer labels; smoothing and mixing commute.
-      targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
-        that are not linear in the label; "union" for max(y_i, y_j), where both examples
-        can be heard.
-      ignore_label: pixels of integer masks that carry no weight in the loss, such as
-        255; sample weights of a mask's shape come with the elements then.
-      integer_masks: masks stay class ids instead of one-hot vectors, where a mixer
-        moves pixels and does not blend them.
-      feature_keys: keys of dict elements that hold features, as TFDS names them.
-      target_keys: keys of dict elements that hold targets.
-      length_keys: keys of dict elements, or of features that are a dict, that hold how
-        long padded features are, or their padding masks (boolean, True where there is
-        something): the longer of the two remains.
-      dtype: of the mixed features: "float32", "float16", "bfloat16", or "uint8"
-        (rounded to nearest; takes uint8 features). Mixing is computed in float32.
-      jit_compile: True or False, or "auto" to compile with XLA wherever every
-        dimension but the batch is static, so that variable lengths do not compile
-        again and again.
+    A kind of mixing gives two things: `sample`, which draws the parameters of a batch,
+    and `recipe`, which says how the two batches are mixed by them. Which two batches is
+    not a mixer's concern but that of `two_streams`, `in_batch` and the like. The
+    arguments that say what elements look like are those of `Options`.
     """
+
+    # Whether `partner_of` looks at the batch, so that there is no second stream.
+    in_batch_only: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        batch_size: int | tf.Tensor,
+        seed: tf.Tensor,
+        num_batches: int | None = None,
+    ) -> Any:
+        """Draws the parameters of a batch: a NamedTuple of tensors.
+
+        Args:
+          batch_size: B, an integer or a scalar int32 tensor.
+          seed: int32 tensor of shape (2,); the same seed gives the same parameters.
+          num_batches: draw for so many batches at once, which costs a fraction.
+
+        Returns:
+          Tensors of shape (B, ...) or (1, ...), the latter where a batch shares them;
+          with `num_batches` one dimension more, in front.
+        """
+
+    @abc.abstractmethod
+    def recipe(self, first: Parts, second: Parts, params: Any) -> Recipe:
+        """Says how two batches are mixed; called inside the compiled function.
+
+        No randomness and no assert belongs here or in the functions of the recipe.
+
+        Args:
+          first: features, targets and weights of a batch; targets are not encoded.
+          second: the same of the other batch.
+          params: what `sample` returned, or made by hand.
+        """
+
+    def partner_of(self, batch: Parts, params: Any, partner: tf.Tensor) -> tf.Tensor:
+        """Which example of the batch each is mixed with, int32 (B,).
+
+        Args:
+          batch: features, targets and weights, not encoded.
+          params: the sampled ones.
+          partner: int32 (B,), drawn without a look at the batch.
+        """
+        return partner
+
+    def is_off(self) -> bool:
+        """Whether nothing is ever mixed: validation data are only cast and encoded."""
+        return getattr(self, "probability", 1.0) == 0
+
+    def check_arguments(self) -> None:  # noqa: B027 - a mixer may have none
+        """Refuses arguments that cannot be; called when the mixer is made."""
+
+    def check_spec(self, parts: Parts) -> None:  # noqa: B027 - nothing by default
+        """Refuses batches that this kind of mixing cannot mix, by their specs."""
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Operations that raise at what no spec could tell; they run outside XLA."""
+        return []
+
+    @property
+    def options(self) -> Options:
+        """What elements look like before and after."""
+        if not isinstance(self, Options):
+            raise TypeError(
+                "a mixer must derive from tfmixup.mixers.Options too, or "
+                " from tfmixup.mixers.LambdaMixer, which does."
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """The name in errors, such as "tfmixup.MixUp"."""
+        ours = type(self).__module__.startswith("tfmixup.")
+        return f"tfmixup.{type(self).__name__}" if ours else type(self).__name__
 
     def off(self) -> Mixer:
         """The same mixer, but it never mixes: it only casts and encodes.
@@ -62,8 +132,14 @@ class Mixer(Contract, abc.ABC):
           >>> tfmixup.CutMix(num_classes=10).off()
           CutMix(num_classes=10, alpha=1.0, probability=0.0)
         """
-        never: dict[str, Any] = {"probability": 0.0}
-        return dataclasses.replace(self, **never)
+        if not hasattr(self, "probability"):
+            raise TypeError(
+                f"{self.name}: off() sets probability=0, and this mixer has none. Give "
+                "it a field `probability`, or a method `off`."
+            )
+        unmixed = copy.copy(self)
+        object.__setattr__(unmixed, "probability", 0.0)
+        return unmixed
 
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
@@ -80,7 +156,9 @@ class Mixer(Contract, abc.ABC):
           The mixed batch; with `keep_first` the pair (first, mixed).
 
         Raises:
-          TypeError, ValueError: as `check_spec`.
+          TypeError: a part is of a dtype that cannot be mixed.
+          ValueError: there is no batch dimension, or class labels that cannot be
+            one-hot encoded.
           KeyError: a dict element has not all of the mixer's keys.
           tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
             batches of different shapes.
@@ -91,20 +169,8 @@ class Mixer(Contract, abc.ABC):
           >>> tfmixup.MixUp().apply((x, y), (3 * x, 3 * y), params)[1][0].numpy()
           array([2.], dtype=float32)
         """
-        one = elements.read(self.split(first))
-        other = elements.read(self.split(second))
-        self.check_spec(one)
-        checks.same_spec(self.name, "the second batch", one.mixed(), other.mixed())
-        shapes.check_same_shapes(self.name, one, other)
-        checked = [*self._check_values(one), *self._check_values(other)]
-        with tf.control_dependencies(checked):
-            original, mixed = compiled.pair(
-                self, one.mixed(), other.mixed(), params, keep_first
-            )
-        mixed = elements.join(mixed._replace(extras=one.extras))
-        if original is None:
-            return mixed
-        return elements.join(original._replace(extras=one.extras)), mixed
+        with checks.named(self.name):
+            return self._mix_two(first, second, lambda _: params, keep_first)
 
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
         """Mixes the examples of one batch: i with `partner[i]`.
@@ -120,15 +186,13 @@ class Mixer(Contract, abc.ABC):
         Raises:
           TypeError, ValueError: as `apply`.
         """
-        parts = elements.read(self.split(element))
-        self.check_spec(parts)
-        with tf.control_dependencies(self._check_values(parts)):
-            mixed = compiled.in_batch(self, parts.mixed(), partner, params)
-        return elements.join(mixed._replace(extras=parts.extras))
+        with checks.named(self.name):
+            return self._mix_one(element, lambda _: (partner, params))
 
-    # AutoGraph would wrap our errors in "in user code". This is its mark of what it is
-    # to leave alone; `do_not_convert` sets it on functions, but `Dataset.map(mixer)`
-    # looks for it on the mixer.
+    # `Dataset.map(mixer)` converts a callable object unless the object has this mark;
+    # `do_not_convert` sets it on functions alone, and errors would be hidden in "in
+    # user code". `is_autograph_artifact` in
+    # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/autograph/impl/api.py
     autograph_info__: ClassVar[types.MappingProxyType] = types.MappingProxyType({})
 
     @tf.autograph.experimental.do_not_convert
@@ -141,19 +205,21 @@ class Mixer(Contract, abc.ABC):
           seed: int32 tensor of shape (2,); None for fresh randomness at every call.
 
         Returns:
-          The mixed batch, of the same structure.
+          The mixed batch, of the same structure. A batch of one is not mixed.
 
         Raises:
           TypeError, ValueError: as `apply`.
         """
         batch = element[0] if len(element) == 1 else element
-        shapes.check_not_a_pair(self.name, batch)
-        parts = elements.read(self.split(batch))
-        self.check_spec(parts)
-        size = elements.batch_size(parts)
-        for_partner, for_params = _two_seeds(self.name, seed)
-        partner = partners.sample(size, for_partner)
-        return self.apply_in_batch(batch, partner, self.sample(size, for_params))
+
+        def draw(size: int | tf.Tensor) -> tuple[tf.Tensor, Any]:
+            for_partner, for_params = seeding.split(seeding.of_call(seed), 2)
+            partner = seeding.partners(size, for_partner)
+            return partner, self.sample(size, for_params)
+
+        with checks.named(self.name):
+            elements.check_not_zipped(batch)
+            return self._mix_one(batch, draw)
 
     @tf.autograph.experimental.do_not_convert
     def pair(self, first: Any, second: Any, seed: tf.Tensor | None = None) -> Any:
@@ -174,32 +240,258 @@ class Mixer(Contract, abc.ABC):
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
           >>> mixed_x, mixed_y = tfmixup.MixUp(0.2).pair((x, y), (2 * x, 2 * y))
         """
-        if self.in_batch_only:
+
+        def draw(size: int | tf.Tensor) -> Any:
+            _, for_params = seeding.split(seeding.of_call(seed), 2)
+            return self.sample(size, for_params)
+
+        with checks.named(self.name):
+            if self.in_batch_only:
+                raise ValueError(
+                    "this mixer chooses partners within a batch and cannot take a "
+                    "second one. Map the mixer itself, or use tfmixup.in_batch."
+                )
+            return self._mix_two(first, second, draw, False)
+
+    def _mix_two(
+        self,
+        first: Any,
+        second: Any,
+        draw: Callable[[int | tf.Tensor], Any],
+        keep_first: bool,
+    ) -> Any:
+        parts = elements.to_tensors(self.split(first))
+        plan = self._plan_of(parts, first)
+        other = elements.to_tensors(self.split(second))
+        elements.check_same_spec("the second batch", parts, other)
+        params = draw(elements.batch_size(parts))
+        return plan.joined(*plan.mix(parts, other, params, keep_first), first)
+
+    def _mix_one(
+        self,
+        element: Any,
+        draw: Callable[[int | tf.Tensor], tuple[tf.Tensor, Any]],
+    ) -> Any:
+        parts = elements.to_tensors(self.split(element))
+        plan = self._plan_of(parts, element)
+        partner, params = draw(elements.batch_size(parts))
+        return elements.join(plan.mix_in_batch(parts, partner, params), element)
+
+    def split(self, element: Any) -> Parts:
+        """Takes an element or an element_spec apart, by this mixer's keys."""
+        options = self.options
+        return elements.split(
+            element, options.feature_keys, options.target_keys, options.length_keys
+        )
+
+    def plan(self, element_spec: Any) -> Plan:
+        """The mixer for batches of one spec, which is checked.
+
+        Args:
+          element_spec: of batches; its keys besides the mixer's do not matter.
+
+        Raises:
+          TypeError, ValueError, KeyError: as `apply`.
+        """
+        return self._plan_of(self.split(element_spec), element_spec)
+
+    def _plan_of(self, parts: Parts, element: Any) -> Plan:
+        spec = elements.spec_of(parts)
+        key = repr(spec)
+        if key not in self._plans:
+            self._plans[key] = Plan(self, spec)
+        ignored = self.options.ignore_label
+        named = isinstance(element, dict) and elements.WEIGHT_KEY in element
+        if ignored is not None and named and parts.weights is None:
             raise ValueError(
-                f"{self.name}: this mixer chooses partners within a batch and cannot "
-                "take a second one. Map the mixer itself, or use tfmixup.in_batch."
+                f"ignore_label={ignored} adds a key 'sample_weight' "
+                "to the elements, and they have one. Map them to tuples "
+                "(x, y, sample_weight), whose weights are multiplied."
             )
-        parts = elements.read(self.split(first))
-        self.check_spec(parts)
-        _, for_params = _two_seeds(self.name, seed)
-        params = self.sample(elements.batch_size(parts), for_params)
-        return self.apply(first, second, params)
+        return self._plans[key]
 
-    def _check_values(self, parts: Parts) -> list[tf.Operation]:
-        labels = targets.check_values(self.name, parts.targets, self.options)
-        return [labels, *self.check_sizes(parts)]
+    @functools.cached_property
+    def _plans(self) -> dict[str, Plan]:
+        """Eager calls would compile again each time without them."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: compiled functions are not."""
+        return {k: v for k, v in self.__dict__.items() if k != "_plans"}
+
+    def __post_init__(self) -> None:
+        with checks.named(self.name):
+            self.check_arguments()
+
+    def __repr__(self) -> str:
+        if not dataclasses.is_dataclass(self):
+            return object.__repr__(self)
+        given = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            same = type(value) is type(field.default) and value == field.default
+            if field.repr and (not field.kw_only or not same):
+                given.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(given)})"
 
 
-def require(owner: str, mixer: Any) -> None:
-    """Refuses what is not a mixer."""
-    if not isinstance(mixer, Mixer):
-        raise TypeError(
-            f"{owner}: mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
-            f"{mixer!r}."
+class Plan:
+    """A mixer for batches of one spec: what the spec decides is decided here, once.
+
+    Args:
+      mixer: how two batches become one.
+      spec: of the batches.
+
+    Raises:
+      TypeError, ValueError: such batches cannot be mixed.
+    """
+
+    def __init__(self, mixer: Mixer, spec: Parts) -> None:
+        options = mixer.options
+        elements.check_batched(spec, tf.as_dtype(options.dtype))
+        mixer.check_spec(spec)
+        self.mixer, self.dtype = mixer, options.dtype
+        self.targets = targets.resolve(spec, options)
+        self.jit_compile = options.jit_compile
+        if self.jit_compile == "auto":
+            self.jit_compile = elements.static_but_batch(spec)
+
+    def mix(
+        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
+    ) -> tuple[Parts | None, Parts]:
+        """Mixes two batches by the compiled function, their values checked before it.
+
+        Args:
+          first: a batch.
+          second: a batch like it.
+          params: the sampled ones.
+          keep_first: return the first batch too, unmixed.
+
+        Returns:
+          The first batch or None, and the mixed one.
+        """
+        checked = [
+            *elements.check_same_shapes(self.mixer.name, first, second),
+            *self.check_values(first),
+            *self.check_values(second),
+        ]
+        with tf.control_dependencies(checked):
+            return self._compiled(first, second, params, keep_first)
+
+    def mix_in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
+        """Mixes example i with example `partner[i]`, compiled and checked."""
+        with tf.control_dependencies(self.check_values(batch)):
+            return self._compiled_in_batch(batch, partner, params)
+
+    def joined(self, first: Parts | None, mixed: Parts, like: Any) -> Any:
+        """The element of what `mix` returned; two of them where the first is kept."""
+        if first is None:
+            return elements.join(mixed, like)
+        return elements.join(first, like), elements.join(mixed, like)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Operations that raise at bad labels and sizes; XLA would drop them."""
+        kinds, values = tf.nest.flatten(self.targets), tf.nest.flatten(parts.targets)
+        labels = [
+            check
+            for kind, value in zip(kinds, values)
+            for check in kind.check_values(self.mixer.name, value)
+        ]
+        return [*labels, *self.mixer.check_values(parts)]
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., tuple[Parts | None, Parts]]:
+        return self._function(self.mix_unchecked)
+
+    @functools.cached_property
+    def _compiled_in_batch(self) -> Callable[..., Parts]:
+        return self._function(self._in_batch)
+
+    def _function(self, mix: Callable[..., Any]) -> Callable[..., Any]:
+        # TensorFlow counts retracings by code object, and would warn that plans of
+        # several specs were one function that is traced again and again. It has no
+        # code object to go by here: `_get_key_for_call_stats` in
+        # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/eager/polymorphic_function/polymorphic_function.py
+        return tf.function(
+            functools.partial(mix), jit_compile=self.jit_compile, autograph=False
+        )
+
+    def mix_unchecked(
+        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
+    ) -> tuple[Parts | None, Parts]:
+        """`mix` as a pure function, for a compiled function around it."""
+        original = self.unmixed(first) if keep_first else None
+        if self.mixer.is_off():
+            # 0 times an infinite feature of the partner would be NaN.
+            return original, self.unmixed(first)
+        recipe = self.mixer.recipe(first, second, params)
+
+        def target(kind: targets.Target, a: tf.Tensor, b: tf.Tensor) -> Any:
+            return kind.mix(a, b, recipe.lam, recipe.target)
+
+        return original, Parts(
+            elements.map_nest(recipe.feature, first.features, second.features),
+            tf.nest.map_structure(target, self.targets, first.targets, second.targets),
+            elements.map_nest(
+                lambda a, b: recipe.target(a, b, recipe.lam),
+                targets.weights(self.targets, first),
+                targets.weights(self.targets, second),
+            ),
+            elements.map_nest(
+                lambda a, b: _longer(a, b, recipe.lam), first.lengths, second.lengths
+            ),
+        )
+
+    def _in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
+        def mixed() -> Parts:
+            chosen = self.mixer.partner_of(batch, params, partner)
+            second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
+            return self.mix_unchecked(batch, second, params)[1]
+
+        # An example alone has no partner; with itself some mixers would change it.
+        size = elements.batch_size(batch)
+        if isinstance(size, int):
+            return mixed() if size > 1 else self.unmixed(batch)
+        return _cond(size > 1, mixed, lambda: self.unmixed(batch))
+
+    def unmixed(self, batch: Parts) -> Parts:
+        """A batch as mixing would return it at λ = 1: encoded and cast."""
+        return Parts(
+            elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
+            tf.nest.map_structure(
+                lambda kind, target: kind.unmixed(target), self.targets, batch.targets
+            ),
+            targets.weights(self.targets, batch),
+            batch.lengths,
         )
 
 
-def _two_seeds(owner: str, seed: Any) -> list[tf.Tensor]:
-    if seed is None:
-        return seeding.split(seeding.fresh(), 2)
-    return seeding.split(checks.batch_seed(owner, seed), 2)
+def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
+    """The longer length, or what is not padding in both; of one where only it is."""
+    either = tf.logical_or if first.dtype == tf.bool else tf.maximum
+    return at_ends(lam, first, second, either(first, second))
+
+
+def _cond(
+    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
+) -> Parts:
+    """`tf.cond` with the static shapes of its first branch."""
+    shapes: list[tf.TensorShape] = []
+
+    def first() -> Parts:
+        parts = then()
+        shapes.extend(tensor.shape for tensor in elements.leaves(parts))
+        return parts
+
+    parts = tf.cond(predicate, first, otherwise)
+    for tensor, shape in zip(elements.leaves(parts), shapes):
+        tensor.set_shape(shape)
+    return parts
+
+
+def require(mixer: Any) -> None:
+    """Refuses what is not a mixer."""
+    if not isinstance(mixer, Mixer):
+        raise TypeError(
+            f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
+        )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks
-from tfmixup.blending import blend, per_example
-from tfmixup.elements import Parts
-from tfmixup.mixers import loudness
-from tfmixup.mixers.lam import LambdaMixer
+from tfmixup.blending import at_ends, blend, per_example
+from tfmixup.elements import Parts, describe
+from tfmixup.mixers.base import Recipe
+from tfmixup.mixers.lam import LambdaMixer, blend_recipe
 from tfmixup.mixers.mixup import MixUpParams
 
-__all__ = ["BetweenClass"]
+__all__ = ["BetweenClass", "a_weighted_level"]
 
 # Of 16 bits, as TFDS decodes audio, into int64 too.
 _FULL_SCALE = 2.0**15
@@ -76,13 +78,13 @@ class BetweenClass(LambdaMixer):
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
     feature_keys: tuple[str, ...] = dataclasses.field(default=("audio",), kw_only=True)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.positive_integer(self.name, "sample_rate", self.sample_rate, least=1000)
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        checks.integer("sample_rate", self.sample_rate, least=1000)
         if self.dtype == "uint8":
             raise ValueError(
-                f"{self.name}: dtype='uint8' cannot hold waveforms, which have a sign. "
-                "Leave it out."
+                "dtype='uint8' cannot hold waveforms, which have a sign. Leave it out."
             )
 
     def sample(
@@ -92,42 +94,39 @@ class BetweenClass(LambdaMixer):
         num_batches: int | None = None,
     ) -> MixUpParams:
         """Draws λ for a batch, or for `num_batches` at once; see `MixUp.sample`."""
-        return MixUpParams(
-            self.draw_lam(self.draw_shape(batch_size, num_batches), seed)
-        )
+        return MixUpParams(self.draw_lam(batch_size, seed, num_batches))
 
-    def mix_features(
-        self, first: tf.Tensor, second: tf.Tensor, params: MixUpParams
-    ) -> tf.Tensor:
-        """Mixes one waveform by p; what p is, λ and the two levels tell."""
-        p = self._amplitude(self._level(first), self._level(second), params.lam)
-        mixed = blend(first, second, p, tf.float32, self.sometimes)
-        energy = p**2 + (1 - p) ** 2
-        return tf.cast(mixed / per_example(tf.sqrt(energy), mixed), self.dtype)
+    def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
+        """Mixes waveforms by their levels, labels by λ, the share that is heard."""
+        guard = self.probability < 1
 
-    def share(self, first: Parts, second: Parts, params: MixUpParams) -> tf.Tensor:
-        """The label's λ is the share that is heard."""
-        return params.lam
+        def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+            levels = self._level(first), self._level(second)
+            p = _amplitude(*levels, params.lam)
+            mixed = blend(first, second, p, tf.float32, guard=guard)
+            energy = p**2 + (1 - p) ** 2
+            return tf.cast(mixed / per_example(tf.sqrt(energy), mixed), self.dtype)
 
-    def check_spec(self, parts: Parts, owner: str | None = None) -> None:
-        """Refuses features that are no waveforms, and what every mixer refuses."""
-        super().check_spec(parts, owner)
+        return blend_recipe(self, params.lam, feature=feature)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses features that are no waveforms."""
         for spec in tf.nest.flatten(parts.features):
-            self._check_waveform(owner or self.name, spec)
+            self._check_waveform(spec)
 
-    def _check_waveform(self, owner: str, spec: tf.TensorSpec) -> None:
-        came = f"{spec.dtype.name}{spec.shape}"
+    def _check_waveform(self, spec: tf.TensorSpec) -> None:
+        came = describe(spec)
         rank = spec.shape.rank
         if not (rank == 2 or (rank == 3 and spec.shape[2] == 1)):
             raise ValueError(
-                f"{owner}: {type(self).__name__} mixes waveforms (batch, time) or "
+                f"{type(self).__name__} mixes waveforms (batch, time) or "
                 f"(batch, time, 1), whose loudness it measures, got {came}. Mix before "
                 "the spectrogram is made, mean several channels into one, or use "
                 "tfmixup.MixUp."
             )
         if spec.dtype.is_unsigned:
             raise TypeError(
-                f"{owner}: waveforms must be floats or signed integers, got {came}. "
+                f"waveforms must be floats or signed integers, got {came}. "
                 "Unsigned PCM is silent at half its range: "
                 "tf.cast(x, tf.float32) / 128 - 1."
             )
@@ -137,18 +136,88 @@ class BetweenClass(LambdaMixer):
         wave = tf.cast(waveform, tf.float32) / scale
         if wave.shape.rank == 3:
             wave = tf.squeeze(wave, -1)
-        return loudness.a_weighted_level(wave, self.sample_rate)
+        return a_weighted_level(wave, self.sample_rate)
 
-    def _amplitude(
-        self, first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor
-    ) -> tf.Tensor:
-        """The first sound's share p of the amplitude: float32 (B,).
 
-        The paper's formula, of which numerator and denominator are multiplied by λ and
-        by the root of the ratio, so that nothing is infinite at λ = 0.
-        """
-        ratio = tf.pow(10.0, (first - second) / 40)
-        mine, other = lam / ratio, (1 - lam) * ratio
-        p = mine / (mine + other)
-        # Exactly, and also where a level is not a number.
-        return tf.where(lam == 1, 1.0, tf.where(lam == 0, 0.0, p))
+def _amplitude(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
+    """The first sound's share p of the amplitude: float32 (B,).
+
+    The paper's formula, of which numerator and denominator are multiplied by λ and by
+    the root of the ratio, so that nothing is infinite at λ = 0.
+
+    Args:
+      first: the first sound's level in dB, float32 (B,).
+      second: the second sound's.
+      lam: float32 (B,) or (1,).
+    """
+    ratio = tf.pow(10.0, (first - second) / 40)
+    mine, other = lam / ratio, (1 - lam) * ratio
+    p = mine / (mine + other)
+    # Exactly at the ends, and also where a level is not a number.
+    return at_ends(lam, tf.ones_like(p), tf.zeros_like(p), p)
+
+
+# In dB: of the level, since silence has none, and of the weighting, which is 0 at 0 Hz.
+# That of the authors of between-class learning.
+_FLOOR = -80.0
+_SECONDS = 0.1
+
+
+def _window_length(sample_rate: int) -> int:
+    """Samples in a window: the power of two nearest to 0.1 s; 2048 at 16 kHz."""
+    wanted = _SECONDS * sample_rate
+    lower = 2 ** math.floor(math.log2(wanted))
+    return lower if wanted - lower < 2 * lower - wanted else 2 * lower
+
+
+def a_weighted_level(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
+    """The loudest moment's A-weighted level, in dB.
+
+        G = max_t 10·log₁₀ Σ_f A(f)·|X_t(f)|²
+
+    over Hann windows of about 0.1 s that overlap by half, with the A-weighting of
+    IEC 61672 (0 dB at 1 kHz); neither is below −80 dB, so that silence has a level.
+    That is relative: a sine wave of 1 kHz and amplitude 1 has about 56 dB at 16 kHz.
+
+    Args:
+      waveform: float32 (B, T); one shorter than a window is padded with zeros.
+      sample_rate: samples in a second.
+
+    Returns:
+      float32 (B,).
+
+    Examples:
+      >>> time = tf.range(16000, dtype=tf.float32) / 16000
+      >>> tone = tf.sin(2 * 3.14159265 * 1000 * time)[tf.newaxis]
+      >>> round(float(a_weighted_level(tone, 16000)[0]), 1)
+      55.9
+    """
+    length = _window_length(sample_rate)
+    short = tf.maximum(length - tf.shape(waveform)[1], 0)
+    if waveform.shape[1] is not None:
+        short = max(length - waveform.shape[1], 0)
+    padded = tf.pad(waveform, [[0, 0], [0, short]])
+    frames = tf.signal.frame(padded, length, length // 2)
+    spectrum = tf.signal.rfft(frames * _hann(length))
+    power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
+    total = tf.reduce_sum(power * _a_weighting(length, sample_rate), axis=-1)
+    loudest = tf.reduce_max(total, axis=-1)
+    return 10 / math.log(10) * tf.math.log(tf.maximum(loudest, 10 ** (_FLOOR / 10)))
+
+
+def _hann(length: int) -> np.ndarray:
+    phase = 2 * np.pi * np.arange(length) / length
+    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+
+
+def _a_weighting(length: int, sample_rate: int) -> np.ndarray:
+    """Gain of power at the frequencies of `rfft`: the formula of IEC 61672, Annex E."""
+    square = np.fft.rfftfreq(length, 1 / sample_rate) ** 2
+    amplitude = (12194.0**2 * square**2) / (
+        (square + 20.6**2)
+        * np.sqrt((square + 107.7**2) * (square + 737.9**2))
+        * (square + 12194.0**2)
+    )
+    # +2.00 dB make it 0 dB at 1 kHz.
+    power = amplitude**2 * 10 ** (2.0 / 10)
+    return np.maximum(power, 10 ** (_FLOOR / 10)).astype(np.float32)

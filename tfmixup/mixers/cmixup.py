@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from tfmixup import seeding
-from tfmixup.blending import blend
-from tfmixup.elements import Parts
-from tfmixup.mixers import label
-from tfmixup.mixers.lam import LambdaMixer
+from tfmixup import checks, seeding
+from tfmixup.elements import Parts, describe
+from tfmixup.mixers.base import Recipe
+from tfmixup.mixers.lam import LambdaMixer, blend_recipe, draw_shape
+from tfmixup.targets import label_of
 
 __all__ = ["CMixup", "CMixupParams"]
 
@@ -88,10 +86,21 @@ class CMixup(LambdaMixer):
 
     in_batch_only: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_bandwidth(self.name, self.bandwidth)
-        object.__setattr__(self, "bandwidth", float(self.bandwidth))
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        hint = (
+            "Start from a tenth of the labels' standard deviation; for any partner "
+            "alike, use MixUp."
+        )
+        bandwidth = checks.finite_number(
+            "bandwidth",
+            self.bandwidth,
+            least=_LEAST_BANDWIDTH,
+            hint=hint,
+            unit=" in the unit of the labels",
+        )
+        object.__setattr__(self, "bandwidth", bandwidth)
 
     def sample(
         self,
@@ -115,21 +124,15 @@ class CMixup(LambdaMixer):
           TensorShape([4])
         """
         for_lam, for_partner = seeding.split(seed, 2)
-        shape = [batch_size] if num_batches is None else [num_batches, batch_size]
+        shape = draw_shape("example", batch_size, num_batches)
         return CMixupParams(
-            self.draw_lam(self.draw_shape(batch_size, num_batches), for_lam),
+            self.draw_lam(batch_size, for_lam, num_batches),
             tf.random.stateless_uniform(shape, for_partner),
         )
 
-    def mix_features(
-        self, first: tf.Tensor, second: tf.Tensor, params: CMixupParams
-    ) -> tf.Tensor:
-        """Blends one feature: `λ·x_i + (1 − λ)·x_j`."""
-        return blend(first, second, params.lam, tf.as_dtype(self.dtype), self.sometimes)
-
-    def share(self, first: Parts, second: Parts, params: CMixupParams) -> tf.Tensor:
-        """The label's λ is the example's."""
-        return params.lam
+    def recipe(self, first: Parts, second: Parts, params: CMixupParams) -> Recipe:
+        """Blends features and targets by one λ."""
+        return blend_recipe(self, params.lam)
 
     def partner_of(
         self, batch: Parts, params: CMixupParams, partner: tf.Tensor
@@ -141,7 +144,7 @@ class CMixup(LambdaMixer):
           params: `uniform` is used.
           partner: not used.
         """
-        distance = _distances(label.one(self.name, batch, self.target_keys))
+        distance = _distances(label_of(batch, self.target_keys))
         nearest = tf.argmin(distance, axis=1, output_type=tf.int32)
         least = tf.gather(distance, nearest, batch_dims=1)[:, tf.newaxis]
         # d² − least², without squares that overflow. The nearest has weight 1, so that
@@ -160,17 +163,15 @@ class CMixup(LambdaMixer):
         fine = (drawn < size) & (drawn != tf.range(size))
         return tf.where(fine, drawn, nearest)
 
-    def check_spec(self, parts: Parts, owner: str | None = None) -> None:
+    def check_spec(self, parts: Parts) -> None:
         """Refuses labels between which there is no distance."""
-        owner = owner or self.name
-        spec = label.one(owner, parts, self.target_keys)
+        spec = label_of(parts, self.target_keys)
         if spec.dtype.is_integer:
             raise TypeError(
-                f"{owner}: CMixup draws partners by the distance between labels, which "
-                f"must be floats, got {spec.dtype.name}{spec.shape}. Cast regression "
+                "CMixup draws partners by the distance between labels, which "
+                f"must be floats, got {describe(spec)}. Cast regression "
                 "targets to float32; for classes use MixUp or Remix."
             )
-        super().check_spec(parts, owner)
 
 
 # The distance to oneself, and to a label that is not finite; of finite square over the
@@ -186,17 +187,3 @@ def _distances(y: tf.Tensor) -> tf.Tensor:
     distance = tf.sqrt(tf.reduce_sum(tf.square(difference), axis=-1))
     near = tf.math.is_finite(distance) & ~tf.eye(size, dtype=tf.bool)
     return tf.where(near, tf.minimum(distance, _FAR), tf.constant(_FAR, tf.float64))
-
-
-def _check_bandwidth(owner: str, value: Any) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(
-            f"{owner}: bandwidth must be a number in the unit of the labels, got "
-            f"{value!r} ({type(value).__name__})."
-        )
-    if not math.isfinite(value) or value < _LEAST_BANDWIDTH:
-        raise ValueError(
-            f"{owner}: bandwidth must be finite and at least {_LEAST_BANDWIDTH:g}, got "
-            f"{value!r}. Start from a tenth of the labels' standard deviation; for any "
-            "partner alike, use MixUp."
-        )

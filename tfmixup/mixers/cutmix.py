@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tfmixup import seeding
+from tfmixup.elements import Parts
 from tfmixup.mixers import boxes
-from tfmixup.mixers.lam import LambdaMixer
-from tfmixup.mixers.paste import Paste
+from tfmixup.mixers.base import Recipe
+from tfmixup.mixers.lam import LambdaMixer, draw_shape
 
 __all__ = ["CutMix", "CutMixParams"]
 
@@ -30,7 +31,7 @@ class CutMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class CutMix(Paste, LambdaMixer):
+class CutMix(LambdaMixer):
     """Pastes a rectangle of one image into another, and blends labels by area.
 
         x = M ⊙ x_i + (1 − M) ⊙ x_j
@@ -90,6 +91,8 @@ class CutMix(Paste, LambdaMixer):
 
     alpha: float = 1.0
 
+    moves_pixels: ClassVar[bool] = True
+
     def sample(
         self,
         batch_size: int | tf.Tensor,
@@ -112,12 +115,20 @@ class CutMix(Paste, LambdaMixer):
           TensorShape([4, 2])
         """
         for_lam, for_centre = seeding.split(seed, 2)
-        shape = self.draw_shape(batch_size, num_batches)
+        shape = draw_shape(self.per, batch_size, num_batches)
         centre = tf.random.stateless_uniform([*shape, 2], for_centre)
-        return CutMixParams(self.draw_lam(shape, for_lam), centre)
+        return CutMixParams(self.draw_lam(batch_size, for_lam, num_batches), centre)
 
-    def box(
-        self, params: CutMixParams, height: int | tf.Tensor, width: int | tf.Tensor
-    ) -> boxes.Box:
-        """The rectangles in images of H × W pixels, rounded and clipped."""
-        return boxes.around(params.centre, tf.sqrt(1 - params.lam), height, width)
+    def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:
+        """Pastes the second image's rectangle into the first image."""
+        height, width = boxes.image_size(first.features)
+        box = boxes.around(params.centre, tf.sqrt(1 - params.lam), height, width)
+        return boxes.paste_recipe(box, first.features, self.dtype)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches without images that have one height and width."""
+        boxes.check_spec(type(self).__name__, parts, self)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Makes unequal sizes raise that were not static."""
+        return boxes.check_sizes(self.name, parts)

@@ -1,24 +1,36 @@
-"""What the mixers share that draw λ from a distribution."""
+"""λ: its distribution, how it is drawn, and the mixers that draw it."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfmixup import checks, lambdas, seeding
-from tfmixup.blending import as_float, blend
-from tfmixup.mixers.base import Mixer
+from tfmixup import checks, seeding
+from tfmixup.blending import blend
+from tfmixup.mixers.base import Mixer, Recipe
+from tfmixup.options import Options
 
-__all__ = ["LambdaMixer"]
+__all__ = [
+    "LambdaMixer",
+    "blend_recipe",
+    "check_sharing",
+    "draw_shape",
+    "sample_lam",
+    "unmixed_by_chance",
+]
+
+tfd = tfp.distributions
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class LambdaMixer(Mixer, abc.ABC):
-    """Draws λ ~ Beta(α, α), or from another distribution on [0, 1].
+class LambdaMixer(Options, Mixer, abc.ABC):
+    """A mixer that draws λ ~ Beta(α, α), or from another distribution on [0, 1].
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0; 0 means no mixing
@@ -41,50 +53,337 @@ class LambdaMixer(Mixer, abc.ABC):
     probability: float = 1.0
     _distribution_key: Any = dataclasses.field(init=False, repr=False, default=None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.choice(self.name, "per", self.per, ("example", "batch"))
-        checks.fraction(self.name, "probability", self.probability)
-        lam_range = lambdas.check(
-            self.name, self.alpha, self.distribution, self.lam_range
-        )
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        check_sharing(self.per, self.probability)
+        lam_range = _check_law(self.alpha, self.distribution, self.lam_range)
         object.__setattr__(self, "alpha", float(self.alpha))
         object.__setattr__(self, "lam_range", lam_range)
-        object.__setattr__(self, "_distribution_key", lambdas.key(self.distribution))
+        object.__setattr__(self, "_distribution_key", _key(self.distribution))
 
-    def draw_shape(
-        self, batch_size: int | tf.Tensor, num_batches: int | None
-    ) -> list[int | tf.Tensor]:
-        """Shape of what is drawn: ([num_batches,] B), or 1 for B with `per="batch"`."""
-        shape = [batch_size if self.per == "example" else 1]
-        return shape if num_batches is None else [num_batches, *shape]
+    def draw_lam(
+        self, batch_size: int | tf.Tensor, seed: tf.Tensor, num_batches: int | None
+    ) -> tf.Tensor:
+        """Draws λ for a batch, or for `num_batches` at once.
 
-    def draw_lam(self, shape: list[int | tf.Tensor], seed: tf.Tensor) -> tf.Tensor:
-        """Draws λ, float32 of a shape; 1 where nothing is to be mixed."""
-        for_lam, for_choice = seeding.split(seed, 2)
-        lam = lambdas.sample(
-            shape,
+        Args:
+          batch_size: B, an integer or a scalar int32 tensor.
+          seed: int32 tensor of shape (2,).
+          num_batches: adds a dimension of that size in front.
+
+        Returns:
+          float32 ([num_batches,] B), or ([num_batches,] 1) with `per="batch"`; 1 where
+          nothing is to be mixed.
+        """
+        for_lam, for_chance = seeding.split(seed, 2)
+        lam = sample_lam(
+            draw_shape(self.per, batch_size, num_batches),
             for_lam,
             alpha=self.alpha,
             distribution=self.distribution,
             lam_range=self.lam_range,
         )
-        if self.probability < 1:
-            chosen = tf.random.stateless_uniform(shape, for_choice) < self.probability
-            lam = tf.where(chosen, lam, 1.0)
-        return lam
+        return unmixed_by_chance(lam, 1.0, self.probability, for_chance)
 
-    def never(self) -> bool:
+    def is_off(self) -> bool:
         """Whether nothing is ever mixed."""
         return self.alpha == 0 or self.probability == 0
 
-    def mix_target(
-        self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor, params: Any
-    ) -> tf.Tensor:
-        """Blends one encoded target, or sample weights, by the label's share."""
-        return blend(first, second, share, as_float(first).dtype, self.sometimes)
 
-    @property
-    def sometimes(self) -> bool:
-        """Whether many λ are 1 on purpose."""
-        return self.probability < 1
+def check_sharing(per: Any, probability: Any) -> None:
+    """Refuses what is no `per`, or no `probability`."""
+    checks.choice("per", per, ("example", "batch"))
+    checks.fraction("probability", probability)
+
+
+def draw_shape(
+    per: str, batch_size: int | tf.Tensor, num_batches: int | None
+) -> list[int | tf.Tensor]:
+    """Shape of what is drawn: ([num_batches,] B), or 1 for B with `per="batch"`."""
+    shape = [batch_size if per == "example" else 1]
+    return shape if num_batches is None else [num_batches, *shape]
+
+
+def unmixed_by_chance(
+    drawn: tf.Tensor, unmixed: float, probability: float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Replaces draws by the value that does not mix, with chance 1 − probability."""
+    if probability == 1:
+        return drawn
+    chosen = tf.random.stateless_uniform(tf.shape(drawn), seed) < probability
+    return tf.where(chosen, drawn, unmixed)
+
+
+def blend_recipe(
+    mixer: LambdaMixer,
+    lam: tf.Tensor,
+    label_lam: tf.Tensor | None = None,
+    feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> Recipe:
+    """Blends features, targets and weights.
+
+    Args:
+      mixer: whose dtype features get.
+      lam: float32 (B,) or (1,): the first example's share of the features.
+      label_lam: its share of the label; None for `lam`.
+      feature: another way to mix two features.
+    """
+    # Where λ is 1 on purpose, the partner is to be left alone, be it infinite.
+    guard = mixer.probability < 1
+    dtype = tf.as_dtype(mixer.dtype)
+    return Recipe(
+        feature
+        or (lambda first, second: blend(first, second, lam, dtype, guard=guard)),
+        lambda first, second, share: blend(first, second, share, guard=guard),
+        lam if label_lam is None else label_lam,
+    )
+
+
+# A range that holds less of the distribution than this is refused: sampling by
+# rejection would take thousands of rounds, and it is a mistake in most cases.
+_MIN_MASS = 1e-2
+_ALPHAS = (1e-30, 1e30)  # what float32 can draw from, with room to spare
+
+
+def sample_lam(
+    shape: Sequence[int | tf.Tensor],
+    seed: tf.Tensor,
+    *,
+    alpha: float = 0.2,
+    distribution: tfp.distributions.Distribution | None = None,
+    lam_range: tuple[float, float] | None = None,
+) -> tf.Tensor:
+    """Draws λ ~ Beta(alpha, alpha), or from another distribution on [0, 1].
+
+    With `lam_range = (low, high)` the distribution is truncated: its density is
+    renormalised on [low, high], nothing is clipped onto the ends.
+
+    Args:
+      shape: shape of the draws; entries may be scalar tensors.
+      seed: int32 tensor of shape (2,).
+      alpha: both concentrations of the Beta distribution; 0 gives λ = 1, whatever
+        the distribution.
+      distribution: a scalar TFP distribution, in place of the Beta distribution.
+      lam_range: (low, high), or None for the whole distribution.
+
+    Returns:
+      float32 tensor of shape `shape`, values in [0, 1].
+
+    Examples:
+      >>> sample_lam([2, 3], seed=[1, 2], alpha=0.4).shape
+      TensorShape([2, 3])
+    """
+    if alpha == 0:
+        return tf.ones(shape, tf.float32)
+    if lam_range is None:
+        if distribution is None:
+            return tf.cast(_beta(alpha, np.float32).sample(shape, seed), tf.float32)
+        draws = tf.cast(distribution.sample(shape, seed=seed), tf.float32)
+        return draws if _support(distribution) else _check_draws(draws, distribution)
+    low, high = lam_range
+    if distribution is None:
+        # In float64, since for tiny alpha the range holds little of the CDF.
+        draws = _inverse_cdf(_beta(alpha, np.float64), low, high, shape, seed)
+    else:
+        draw = _inverse_cdf if _has_quantile(distribution) else _rejection
+        draws = draw(distribution, low, high, shape, seed)
+    # Only float rounding can have left the range.
+    return tf.clip_by_value(tf.cast(draws, tf.float32), low, high)
+
+
+def _beta(alpha: float, dtype: type[np.floating]) -> tfp.distributions.Distribution:
+    if alpha == 1:
+        # The same distribution, with a graph of a few nodes instead of hundreds.
+        return tfd.Uniform(dtype(0), dtype(1))
+    # TFP samples its two gammas in log space: no 0/0 for tiny alpha.
+    return tfd.Beta(dtype(alpha), dtype(alpha))
+
+
+def _inverse_cdf(
+    distribution: tfp.distributions.Distribution,
+    low: float,
+    high: float,
+    shape: Sequence[int | tf.Tensor],
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    dtype = distribution.dtype
+    start = distribution.cdf(tf.cast(low, dtype))
+    stop = distribution.cdf(tf.cast(high, dtype))
+    u = tf.random.stateless_uniform(shape, seed, dtype=dtype)
+    return distribution.quantile(start + u * (stop - start))
+
+
+def _rejection(
+    distribution: tfp.distributions.Distribution,
+    low: float,
+    high: float,
+    shape: Sequence[int | tf.Tensor],
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    def inside(draws: tf.Tensor) -> tf.Tensor:
+        return (draws >= low) & (draws <= high)
+
+    def again(draws: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        now, later = seeding.split(seed, 2)
+        new = tf.cast(distribution.sample(shape, seed=now), tf.float32)
+        return tf.where(inside(draws), draws, new), later
+
+    return tf.while_loop(
+        lambda draws, _: ~tf.reduce_all(inside(draws)),
+        again,
+        (tf.fill(shape, -1.0), tf.convert_to_tensor(seed, tf.int32)),
+    )[0]
+
+
+def _check_draws(
+    draws: tf.Tensor, distribution: tfp.distributions.Distribution
+) -> tf.Tensor:
+    """Makes λ outside [0, 1] raise, where the support is not known before."""
+    message = (
+        f"{distribution.name} drew a λ outside [0, 1]. λ is the share of the first "
+        "example: use Beta, Uniform, TruncatedNormal or Kumaraswamy. Draws:"
+    )
+    fine = tf.reduce_all((draws >= 0) & (draws <= 1))
+    with tf.control_dependencies([tf.debugging.Assert(fine, [message, draws])]):
+        return tf.identity(draws)
+
+
+def _check_law(
+    alpha: Any, distribution: Any, lam_range: Any
+) -> tuple[float, float] | None:
+    """Refuses what λ cannot be drawn from; returns `lam_range` as floats."""
+    checks.non_negative("alpha", alpha)
+    if alpha and not _ALPHAS[0] <= alpha <= _ALPHAS[1]:
+        raise ValueError(
+            f"alpha={alpha!r} is beyond what float32 can draw from. Use "
+            f"{_ALPHAS[0]:g} to {_ALPHAS[1]:g}, or alpha=0 for no mixing."
+        )
+    if distribution is not None:
+        _check_distribution(distribution)
+    if lam_range is None:
+        return None
+    low, high = checks.unit_range("lam_range", lam_range)
+    if alpha == 0:
+        return low, high
+    mass, least = _mass(distribution or _beta(alpha, np.float64), low, high)
+    if mass < least:
+        raise ValueError(
+            f"lam_range=({low}, {high}) holds {mass:.1e} of the "
+            "distribution of λ, too little to draw from. Widen lam_range or choose "
+            "an alpha or a distribution with more mass there; one of float64 "
+            "parameters can do with less."
+        )
+    return low, high
+
+
+def _mass(
+    distribution: tfp.distributions.Distribution, low: float, high: float
+) -> tuple[float, float]:
+    """The probability of [low, high], and the least that can be drawn from."""
+    cdf = _answer(distribution, distribution.cdf, [low, high])
+    if cdf is None:
+        raise ValueError(
+            "lam_range needs a distribution whose cdf TFP knows, and "
+            f"{distribution.name} has none. Leave lam_range out."
+        )
+    if not _has_quantile(distribution):
+        return float(cdf[1] - cdf[0]), _MIN_MASS
+    # The grain of the CDF must leave ten thousand different λ or so.
+    return float(cdf[1] - cdf[0]), 1e-12 if cdf.dtype == np.float64 else 1e-3
+
+
+def _check_distribution(distribution: Any) -> None:
+    if not isinstance(distribution, tfp.distributions.Distribution):
+        raise TypeError(
+            "distribution must be a tfp.distributions.Distribution, got "
+            f"{type(distribution).__name__}. For example: "
+            "tfp.distributions.Uniform(0.1, 0.9)."
+        )
+    shapes = (distribution.batch_shape, distribution.event_shape)
+    if any(shape.rank != 0 for shape in shapes):
+        raise ValueError(
+            f"distribution must be scalar, got batch shape {shapes[0]} and "
+            f"event shape {shapes[1]} of {distribution.name}. One λ is drawn for an "
+            "example: build it from scalar parameters."
+        )
+    low, high = _support(distribution) or (0.0, 1.0)
+    # Written so that NaN fails too.
+    if not (low >= -1e-6 and high <= 1 + 1e-6):
+        raise ValueError(
+            "distribution must have its support within [0, 1], but "
+            f"{distribution.name} reaches from {low:g} to {high:g}. λ is the share of "
+            "the first example: use Beta, Uniform, TruncatedNormal or Kumaraswamy."
+        )
+
+
+def _support(
+    distribution: tfp.distributions.Distribution,
+) -> tuple[float, float] | None:
+    """Bounds of the support, by TFP's support bijector or by the CDF; None if unknown.
+
+    Mixtures and discrete distributions have no bijector. Where a CDF has mass outside
+    [0, 1] it does not tell how far out.
+    """
+    to_support = "experimental_default_event_space_bijector"
+    support = _answer(
+        distribution,
+        lambda ends: getattr(distribution, to_support)().forward(ends),
+        [-1e6, 0.0, 1e6],
+    )
+    if support is not None:
+        return float(support.min()), float(support.max())
+    cdf = _answer(distribution, distribution.cdf, [-1e-3, 1 + 1e-3])
+    if cdf is None or np.isnan(cdf).any():
+        return None
+    return (
+        -np.inf if cdf[0] > 1e-6 else 0.0,
+        np.inf if cdf[1] < 1 - 1e-6 else 1.0,
+    )
+
+
+def _has_quantile(distribution: tfp.distributions.Distribution) -> bool:
+    def there_and_back(half: tf.Tensor) -> tf.Tensor:
+        return distribution.cdf(distribution.quantile(half))
+
+    known = _answer(distribution, there_and_back, [0.5]) is not None
+    return known and distribution.dtype.is_floating
+
+
+def _answer(
+    distribution: tfp.distributions.Distribution,
+    ask: Callable[[tf.Tensor], tf.Tensor],
+    at: list[float],
+) -> np.ndarray | None:
+    """What TFP knows of a distribution; None where it raises, in one of these ways."""
+    dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
+    try:
+        with tf.init_scope():  # also where λ is drawn in a graph
+            return np.asarray(ask(tf.constant(at, dtype)))
+    except (NotImplementedError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def _key(distribution: tfp.distributions.Distribution | None) -> Any:
+    """A hashable value, equal for equally made distributions (theirs compare by id)."""
+    if distribution is None:
+        return None
+
+    def freeze(value: Any) -> Any:
+        if isinstance(value, tfp.distributions.Distribution):
+            return _key(value)
+        if isinstance(value, (str, bool, int, float, type(None))):
+            return value
+        if isinstance(value, dict):
+            return tuple((k, freeze(v)) for k, v in sorted(value.items()))
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError, NotImplementedError):
+            return id(value)
+        if array.dtype == object:
+            return id(value)
+        return array.dtype.name, array.shape, array.tobytes()
+
+    parameters = {k: v for k, v in distribution.parameters.items() if k != "name"}
+    dtype = str(distribution.dtype)  # np.float64(0.4) == 0.4, but their draws differ
+    return type(distribution), dtype, freeze(parameters)

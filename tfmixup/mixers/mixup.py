@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfmixup.blending import blend
 from tfmixup.elements import Parts
-from tfmixup.mixers.lam import LambdaMixer
+from tfmixup.mixers.base import Recipe
+from tfmixup.mixers.lam import LambdaMixer, blend_recipe
 
 __all__ = ["MixUp", "MixUpParams"]
 
@@ -94,16 +94,8 @@ class MixUp(LambdaMixer):
           >>> MixUp(0.2).sample(4, seed=[1, 2]).lam.shape
           TensorShape([4])
         """
-        return MixUpParams(
-            self.draw_lam(self.draw_shape(batch_size, num_batches), seed)
-        )
+        return MixUpParams(self.draw_lam(batch_size, seed, num_batches))
 
-    def mix_features(
-        self, first: tf.Tensor, second: tf.Tensor, params: MixUpParams
-    ) -> tf.Tensor:
-        """Blends one feature: `λ·x_i + (1 − λ)·x_j`."""
-        return blend(first, second, params.lam, tf.as_dtype(self.dtype), self.sometimes)
-
-    def share(self, first: Parts, second: Parts, params: MixUpParams) -> tf.Tensor:
-        """The label's λ is the example's."""
-        return params.lam
+    def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
+        """Blends features and targets by one λ."""
+        return blend_recipe(self, params.lam)

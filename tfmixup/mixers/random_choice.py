@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import functools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +13,10 @@ import tensorflow as tf
 
 from tfmixup import checks, seeding
 from tfmixup.blending import per_example
-from tfmixup.elements import Parts, map_parts
-from tfmixup.mixers import members
-from tfmixup.mixers.base import Mixer
-from tfmixup.mixers.config import Config
+from tfmixup.elements import Parts, batch_size
+from tfmixup.mixers.base import Mixer, Recipe
+from tfmixup.mixers.lam import draw_shape
+from tfmixup.options import Options
 
 __all__ = ["RandomChoice", "RandomChoiceParams"]
 
@@ -29,10 +31,6 @@ class RandomChoiceParams(NamedTuple):
 
     choice: tf.Tensor
     mixers: tuple[Any, ...]
-
-
-def _of_the_members() -> Any:
-    return dataclasses.field(init=False, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -78,29 +76,27 @@ class RandomChoice(Mixer):
     _: dataclasses.KW_ONLY
     weights: tuple[float, ...] | None = None
     per: str = "batch"
-    num_classes: int | None = _of_the_members()
-    label_smoothing: float = _of_the_members()
-    targets: str = _of_the_members()
-    ignore_label: int | None = _of_the_members()
-    integer_masks: bool = _of_the_members()
-    feature_keys: tuple[str, ...] = _of_the_members()
-    target_keys: tuple[str, ...] = _of_the_members()
-    length_keys: tuple[str, ...] = _of_the_members()
-    dtype: str = _of_the_members()
-    jit_compile: bool | str = _of_the_members()
 
-    def __post_init__(self) -> None:
-        # Not the base's: the members have checked what they have in common.
-        mixers = members.checked(self.name, self.mixers)
-        members.check_alike(self.name, mixers)
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be, and mixers of different outputs."""
+        mixers = _checked(self.mixers)
+        _check_alike(mixers)
         set_field = object.__setattr__
         set_field(self, "mixers", mixers)
-        set_field(self, "weights", members.odds(self.name, self.weights, len(mixers)))
-        checks.choice(self.name, "per", self.per, ("batch", "example"))
-        for field in dataclasses.fields(Config):
-            set_field(self, field.name, getattr(mixers[0], field.name))
-        set_field(self, "moves_pixels", all(m.moves_pixels for m in mixers))
+        set_field(self, "weights", _odds(self.weights, len(mixers)))
+        checks.choice("per", self.per, ("batch", "example"))
         set_field(self, "in_batch_only", any(m.in_batch_only for m in mixers))
+
+    @property
+    def options(self) -> Options:
+        """Those of the mixers, which agree in them."""
+        return self.mixers[0].options
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is no field: the mixers' common arguments.
+        if name in {field.name for field in dataclasses.fields(Options)}:
+            return getattr(self.options, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def off(self) -> RandomChoice:
         """The same choice of mixers that never mix.
@@ -109,6 +105,10 @@ class RandomChoice(Mixer):
           A `RandomChoice` of `mixer.off()` for each of its mixers.
         """
         return dataclasses.replace(self, mixers=tuple(m.off() for m in self.mixers))
+
+    def is_off(self) -> bool:
+        """Whether nothing is ever mixed."""
+        return all(mixer.is_off() for mixer in self.mixers)
 
     def sample(
         self,
@@ -133,8 +133,7 @@ class RandomChoice(Mixer):
           (TensorShape([1]), TensorShape([4, 2]))
         """
         for_choice, *seeds = seeding.split(seed, 1 + len(self.mixers))
-        shape = [batch_size if self.per == "example" else 1]
-        shape = shape if num_batches is None else [num_batches, *shape]
+        shape = draw_shape(self.per, batch_size, num_batches)
         odds = np.asarray(self.weights or [1.0] * len(self.mixers), np.float64)
         ends = np.cumsum(odds / odds.sum())[:-1].astype(np.float32)
         drawn = tf.random.stateless_uniform([*shape, 1], for_choice)
@@ -145,30 +144,22 @@ class RandomChoice(Mixer):
         )
         return RandomChoiceParams(choice, params)
 
-    def mix(self, first: Parts, second: Parts, params: RandomChoiceParams) -> Parts:
-        """Mixes two batches by the chosen mixer, or example by example."""
-        return self._choose(params, lambda m, p: m.mix(first, second, p))
+    def recipe(self, first: Parts, second: Parts, params: RandomChoiceParams) -> Recipe:
+        """Mixes by the recipe of the chosen mixer, or example by example."""
+        recipes = [
+            _unmixed_recipe(mixer) if mixer.is_off() else mixer.recipe(first, second, p)
+            for mixer, p in zip(self.mixers, params.mixers)
+        ]
+        size = [batch_size(first)]
 
-    def mix_features(
-        self, first: tf.Tensor, second: tf.Tensor, params: RandomChoiceParams
-    ) -> tf.Tensor:
-        """Mixes one feature by the chosen mixer, or example by example."""
-        return self._choose(
-            params, lambda m, p: Parts(m.mix_features(first, second, p), ())
-        ).features
+        def choose(by: Callable[[Recipe], tf.Tensor]) -> tf.Tensor:
+            return self._choose(params, [functools.partial(by, r) for r in recipes])
 
-    def share(
-        self, first: Parts, second: Parts, params: RandomChoiceParams
-    ) -> tf.Tensor:
-        """The label's λ by the chosen mixer: float32 (B,)."""
-        size = tf.shape(params.choice)[0]
-        if self.per == "batch":
-            size = tf.shape(tf.nest.flatten(first.features)[0])[0]
-
-        def share(mixer: Mixer, drawn: Any) -> Parts:
-            return Parts(tf.broadcast_to(mixer.share(first, second, drawn), [size]), ())
-
-        return self._choose(params, share).features
+        return Recipe(
+            lambda a, b: choose(lambda recipe: recipe.feature(a, b)),
+            lambda a, b, lam: choose(lambda recipe: recipe.target(a, b, lam)),
+            choose(lambda recipe: tf.broadcast_to(recipe.lam, size)),
+        )
 
     def partner_of(
         self, batch: Parts, params: RandomChoiceParams, partner: tf.Tensor
@@ -176,46 +167,105 @@ class RandomChoice(Mixer):
         """The partner that the chosen mixer wants."""
         if not self.in_batch_only:
             return partner
-        return self._choose(
-            params, lambda m, p: Parts(m.partner_of(batch, p, partner), ())
-        ).features
-
-    def never(self) -> bool:
-        """Whether nothing is ever mixed."""
-        return all(mixer.never() for mixer in self.mixers)
-
-    def check_spec(self, parts: Parts, owner: str | None = None) -> None:
-        """Refuses batches that one of the mixers cannot mix."""
-        for mixer in self.mixers:
-            mixer.check_spec(parts, owner or self.name)
-
-    def check_sizes(self, parts: Parts) -> list[tf.Operation]:
-        """What the mixers check."""
-        return [check for mixer in self.mixers for check in mixer.check_sizes(parts)]
+        wanted = [
+            functools.partial(mixer.partner_of, batch, p, partner)
+            for mixer, p in zip(self.mixers, params.mixers)
+        ]
+        return self._choose(params, wanted)
 
     def _choose(
-        self, params: RandomChoiceParams, fn: Callable[[Mixer, Any], Parts]
-    ) -> Parts:
-        pairs = list(zip(self.mixers, params.mixers))
-        if self.per == "example":
-            made = [fn(*pair) for pair in pairs]
-            return map_parts(lambda *parts: _row_by_row(params.choice, parts), *made)
-        structure: list[Parts] = []
+        self, params: RandomChoiceParams, made_by: Sequence[Callable[[], tf.Tensor]]
+    ) -> tf.Tensor:
+        if self.per == "batch":
+            return tf.switch_case(params.choice[0], list(made_by))
+        chosen, *others = (make() for make in made_by)
+        for k, other in enumerate(others, start=1):
+            chosen = tf.where(per_example(params.choice == k, other), other, chosen)
+        return chosen
 
-        def branch(mixer: Mixer, drawn: Any) -> list[tf.Tensor]:
-            # A branch returns a flat list: a missing part, None, is no tensor.
-            structure.append(fn(mixer, drawn))
-            return tf.nest.flatten(map_parts(lambda part: [part], structure[-1]))
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches that one of the mixers cannot mix."""
+        for mixer in self.mixers:
+            mixer.check_spec(parts)
 
-        flat = tf.switch_case(
-            params.choice[0], [lambda m=m, p=p: branch(m, p) for m, p in pairs]
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """What the mixers check."""
+        return [check for mixer in self.mixers for check in mixer.check_values(parts)]
+
+
+def _unmixed_recipe(mixer: Mixer) -> Recipe:
+    """The first batch, whatever the second is."""
+    dtype = mixer.options.dtype
+    return Recipe(
+        lambda first, second: tf.cast(first, dtype),
+        lambda first, second, lam: first,
+        tf.ones([1], tf.float32),
+    )
+
+
+def _checked(mixers: Any) -> tuple[Mixer, ...]:
+    """Refuses what is not two mixers or more; returns them as a tuple."""
+    listed = _listed(mixers)
+    if isinstance(mixers, Mixer) or listed is None:
+        raise TypeError(
+            f"mixers must be a list of mixers, got {mixers!r}. For example "
+            "[tfmixup.MixUp(0.8), tfmixup.CutMix(1.0)]."
         )
-        leaves = iter(tf.nest.flatten(flat))
-        return map_parts(lambda _: next(leaves), structure[0])
+    for mixer in listed:
+        if not isinstance(mixer, Mixer):
+            raise TypeError(
+                f"mixers must be mixers, such as tfmixup.CutMix(1.0), got "
+                f"{mixer!r} among them."
+            )
+    if len(listed) < 2:
+        raise ValueError(
+            f"mixers must be two or more to choose from, got {len(listed)}. "
+            "Use a single mixer as it is; its probability=... leaves some unmixed."
+        )
+    return listed
 
 
-def _row_by_row(choice: tf.Tensor, made: Iterable[tf.Tensor]) -> tf.Tensor:
-    chosen, *others = made
-    for k, other in enumerate(others, start=1):
-        chosen = tf.where(per_example(choice == k, other), other, chosen)
-    return chosen
+def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
+    """Refuses what is not n positive numbers, or None; returns them as a tuple."""
+    if weights is None:
+        return None
+    given = _listed(weights)
+    if isinstance(weights, str) or given is None:
+        raise TypeError(
+            f"weights must be a list of numbers, one for each mixer, got {weights!r}."
+        )
+    fine = [checks.is_number(w) and math.isfinite(w) and w > 0 for w in given]
+    if len(given) != n or not all(fine):
+        raise ValueError(
+            f"weights must be {n} positive numbers, one for each mixer, got "
+            f"{weights!r}. They are odds: (3, 1) chooses the first three times of four."
+        )
+    return tuple(float(weight) for weight in given)
+
+
+def _listed(value: Any) -> tuple[Any, ...] | None:
+    # A scalar tensor calls itself iterable, too.
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
+
+
+def _check_alike(mixers: tuple[Mixer, ...]) -> None:
+    """Refuses mixers that differ in what all mixers share: other outputs."""
+    for other in mixers[1:]:
+        for field in dataclasses.fields(Options):
+            first = getattr(mixers[0].options, field.name)
+            second = getattr(other.options, field.name)
+            if first == second and type(first) is type(second):
+                continue
+            hint = (
+                "Only mixers that move pixels, such as CutMix, can keep integer masks: "
+                "leave it out, so that all give one-hot masks."
+                if field.name == "integer_masks"
+                else "Give all mixers the same."
+            )
+            raise ValueError(
+                f"mixers must agree in {field.name}, but {mixers[0]!r} has "
+                f"{first!r} and {other!r} has {second!r}. {hint}"
+            )

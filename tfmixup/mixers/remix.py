@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks
-from tfmixup.elements import Parts
-from tfmixup.mixers import label
+from tfmixup.elements import Parts, describe
+from tfmixup.mixers.base import Recipe
+from tfmixup.mixers.lam import blend_recipe
 from tfmixup.mixers.mixup import MixUp, MixUpParams
+from tfmixup.targets import label_of
 
 __all__ = ["Remix"]
 
@@ -80,90 +78,55 @@ class Remix(MixUp):
     # By keyword, so that class_counts comes first.
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
 
-    def __post_init__(self) -> None:
-        counts = _counts(self.name, self.class_counts)
-        object.__setattr__(self, "class_counts", counts)
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be; class_counts tell num_classes."""
+        counts = checks.numbers_by_class(
+            "class_counts", self.class_counts, positive=True
+        )
+        object.__setattr__(self, "class_counts", tuple(map(float, counts)))
         if self.num_classes is None:
             object.__setattr__(self, "num_classes", len(counts))
-        super().__post_init__()
+        super().check_arguments()
         if self.num_classes != len(counts):
             raise ValueError(
-                f"{self.name}: num_classes={self.num_classes}, but class_counts has "
+                f"num_classes={self.num_classes}, but class_counts has "
                 f"{len(counts)} entries. Give one count for every class, or leave "
                 "num_classes out."
             )
-        _check_kappa(self.name, self.kappa)
-        checks.fraction(self.name, "tau", self.tau)
+        hint = "It is the ratio at which one class gives way to another; 3 is usual."
+        checks.finite_number("kappa", self.kappa, least=1, hint=hint)
+        checks.fraction("tau", self.tau)
 
-    def share(self, first: Parts, second: Parts, params: MixUpParams) -> tf.Tensor:
-        """The label's λ_y, float32 (B,)."""
+    def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
+        """Blends features by λ, labels by λ_y, float32 (B,)."""
         # In float64, where n_i / n_j == κ holds as written, on the border too.
         counts = tf.constant(self.class_counts, tf.float64)
-        one = tf.gather(counts, self._class_of(first))
-        other = tf.gather(counts, self._class_of(second))
-        first_gives_way = (one / other >= self.kappa) & (params.lam < self.tau)
-        second_gives_way = (other / one >= self.kappa) & (1 - params.lam < self.tau)
-        share = tf.where(second_gives_way, 1.0, params.lam)
-        return tf.where(first_gives_way, 0.0, share)
+        n_first = tf.gather(counts, self._class_of(first))
+        n_second = tf.gather(counts, self._class_of(second))
+        lam = params.lam
+        first_gives_way = (n_first / n_second >= self.kappa) & (lam < self.tau)
+        second_gives_way = (n_second / n_first >= self.kappa) & (1 - lam < self.tau)
+        label_lam = tf.where(second_gives_way, 1.0, lam)
+        label_lam = tf.where(first_gives_way, 0.0, label_lam)
+        return blend_recipe(self, lam, label_lam)
 
-    def check_spec(self, parts: Parts, owner: str | None = None) -> None:
+    def check_spec(self, parts: Parts) -> None:
         """Refuses labels that are neither class ids nor one-hot of C classes."""
-        owner, classes = owner or self.name, len(self.class_counts)
-        spec = label.one(owner, parts, self.target_keys)
+        classes = len(self.class_counts)
+        spec = label_of(parts, self.target_keys)
         rank = spec.shape.rank
-        ids = spec.dtype.is_integer and rank in (0, 1, 2)
+        ids = spec.dtype.is_integer and rank in (1, 2)
         one_hot = spec.dtype.is_floating and rank == 2 and spec.shape[1] == classes
         if not ids and not one_hot:
             raise ValueError(
-                f"{owner}: Remix looks up the classes of labels, which must be class "
+                "Remix looks up the classes of labels, which must be class "
                 f"ids (batch,) or one-hot (batch, {classes}), as class_counts has "
-                f"{classes} entries; got {spec.dtype.name}{spec.shape}. Give one count "
+                f"{classes} entries; got {describe(spec)}. Give one count "
                 "for every class, or cast class ids to an integer dtype."
             )
-        super().check_spec(parts, owner)
 
     def _class_of(self, parts: Parts) -> tf.Tensor:
-        y = label.one(self.name, parts, self.target_keys)
+        y = label_of(parts, self.target_keys)
         if y.dtype.is_integer:
             return tf.cast(tf.reshape(y, [-1]), tf.int64)
         return tf.argmax(y, axis=-1)
-
-
-def _counts(owner: str, value: Any) -> tuple[float, ...]:
-    if isinstance(value, (np.ndarray, tf.Tensor)):
-        value = np.asarray(value).tolist()
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(
-            f"{owner}: class_counts must be a sequence of numbers, one for every "
-            f"class, got {value!r} ({type(value).__name__}). "
-            "tfmixup.class_counts(dataset, num_classes) counts them."
-        )
-    if len(value) < 2:
-        raise ValueError(
-            f"{owner}: class_counts must have at least two classes, got {value!r}."
-        )
-    for index, count in enumerate(value):
-        if not isinstance(count, numbers.Real) or isinstance(count, bool):
-            raise TypeError(
-                f"{owner}: class_counts must be numbers, got {count!r} "
-                f"({type(count).__name__}) for class {index}."
-            )
-        if not math.isfinite(count) or count <= 0:
-            raise ValueError(
-                f"{owner}: class_counts must be positive and finite, got {count!r} for "
-                f"class {index}. A class that no training example has can be given 1: "
-                "it never occurs."
-            )
-    return tuple(float(count) for count in value)
-
-
-def _check_kappa(owner: str, value: Any) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(
-            f"{owner}: kappa must be a number, got {value!r} ({type(value).__name__})."
-        )
-    if not math.isfinite(value) or value < 1:
-        raise ValueError(
-            f"{owner}: kappa must be finite and at least 1, got {value!r}: it is how "
-            "many times as frequent one class must be as the other. 3 is usual."
-        )

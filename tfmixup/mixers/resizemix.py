@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tfmixup import checks, seeding
-from tfmixup.mixers import boxes, pixels
-from tfmixup.mixers.paste import Paste
+from tfmixup.elements import Parts
+from tfmixup.mixers import boxes
+from tfmixup.mixers.base import Mixer, Recipe
+from tfmixup.mixers.lam import check_sharing, draw_shape, unmixed_by_chance
+from tfmixup.options import Options
 
 __all__ = ["ResizeMix", "ResizeMixParams"]
 
@@ -29,7 +32,7 @@ class ResizeMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class ResizeMix(Paste):
+class ResizeMix(Options, Mixer):
     """Pastes the partner's whole image, made smaller, and blends labels by area.
 
         x = paste(x_i, resize(x_j, τ)),   τ ~ U(0.1, 0.8)
@@ -85,14 +88,15 @@ class ResizeMix(Paste):
     probability: float = 1.0
     interpolation: str = "bilinear"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        scale = checks.unit_range(self.name, "scale", self.scale)
+    moves_pixels: ClassVar[bool] = True
+
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        scale = checks.unit_range("scale", self.scale)
         object.__setattr__(self, "scale", scale)
-        checks.choice(self.name, "per", self.per, ("example", "batch"))
-        checks.fraction(self.name, "probability", self.probability)
-        kinds = ("bilinear", "nearest")
-        checks.choice(self.name, "interpolation", self.interpolation, kinds)
+        check_sharing(self.per, self.probability)
+        checks.choice("interpolation", self.interpolation, ("bilinear", "nearest"))
 
     def sample(
         self,
@@ -115,43 +119,41 @@ class ResizeMix(Paste):
           >>> ResizeMix().sample(4, seed=[1, 2]).scale.shape
           TensorShape([4])
         """
-        for_scale, for_place, for_choice = seeding.split(seed, 3)
-        shape = [batch_size if self.per == "example" else 1]
-        shape = shape if num_batches is None else [num_batches, *shape]
-        low, high = self.scale
-        scale = tf.random.stateless_uniform(shape, for_scale, low, high)
-        if self.probability < 1:
-            chosen = tf.random.stateless_uniform(shape, for_choice) < self.probability
-            scale = tf.where(chosen, scale, 0.0)
+        for_scale, for_place, for_chance = seeding.split(seed, 3)
+        shape = draw_shape(self.per, batch_size, num_batches)
+        scale = tf.random.stateless_uniform(shape, for_scale, *self.scale)
         place = tf.random.stateless_uniform([*shape, 2], for_place)
+        scale = unmixed_by_chance(scale, 0.0, self.probability, for_chance)
         return ResizeMixParams(scale, place)
 
-    def never(self) -> bool:
-        """Whether nothing is ever mixed."""
-        return self.probability == 0
-
-    def box(
-        self, params: ResizeMixParams, height: int | tf.Tensor, width: int | tf.Tensor
-    ) -> boxes.Box:
-        """The rectangles in images of H × W pixels; empty where `scale` is 0."""
+    def recipe(self, first: Parts, second: Parts, params: ResizeMixParams) -> Recipe:
+        """Pastes the whole second image, made smaller, into the first image."""
+        height, width = boxes.image_size(first.features)
         box = boxes.within(params.place, params.scale, height, width)
         nothing = params.scale == 0
-        return box._replace(
+        box = box._replace(
             bottom=tf.where(nothing, box.top, box.bottom),
             right=tf.where(nothing, box.left, box.right),
         )
 
-    def source(
-        self, second: tf.Tensor, box: boxes.Box, axis: int, exact: bool
-    ) -> tf.Tensor:
-        """The whole second image, resized to the box it is seen through."""
-        nearest = exact or self.interpolation == "nearest"
-        sample = _nearest if nearest else _bilinear
-        small = sample(second, box.top, box.bottom, axis)
-        small = sample(small, box.left, box.right, axis + 1)
-        if not nearest and self.dtype == "uint8":
-            return tf.cast(tf.round(small), tf.uint8)
-        return small
+        def resize(image: tf.Tensor, axis: int, exact: bool) -> tf.Tensor:
+            nearest = exact or self.interpolation == "nearest"
+            along = _nearest if nearest else _bilinear
+            small = along(image, box.top, box.bottom, axis)
+            small = along(small, box.left, box.right, axis + 1)
+            if not nearest and self.dtype == "uint8":
+                return tf.cast(tf.round(small), tf.uint8)
+            return small
+
+        return boxes.paste_recipe(box, first.features, self.dtype, resize)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches without images that have one height and width."""
+        boxes.check_spec(type(self).__name__, parts, self)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Makes unequal sizes raise that were not static."""
+        return boxes.check_sizes(self.name, parts)
 
 
 def _nearest(
@@ -172,10 +174,10 @@ def _bilinear(
     below = shifted // doubled
     compute = tf.float64 if tensor.dtype == tf.float64 else tf.float32
     part = tf.cast(shifted - below * doubled, compute) / tf.cast(doubled, compute)
-    part = pixels.align(part, axis, tensor.shape.rank)
-    one = tf.cast(_take(tensor, below, axis), compute)
-    other = tf.cast(_take(tensor, tf.minimum(below + 1, n - 1), axis), compute)
-    return one + part * (other - one)
+    part = boxes.align(part, axis, tensor.shape.rank)
+    first = tf.cast(_take(tensor, below, axis), compute)
+    second = tf.cast(_take(tensor, tf.minimum(below + 1, n - 1), axis), compute)
+    return first + part * (second - first)
 
 
 def _coordinates(
@@ -186,7 +188,7 @@ def _coordinates(
     Returns:
       length (B, 1), numerators (B, n), denominators 2·length (B, 1), and n.
     """
-    n = pixels.length(tensor, axis)
+    n = boxes.length(tensor, axis)
     length = tf.maximum(stop - start, 1)[:, tf.newaxis]
     place = tf.range(n)[tf.newaxis] - start[:, tf.newaxis]
     return length, (2 * place + 1) * n, 2 * length, n

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding, targets
+from tfmixup import checks, elements, seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import compiled
-from tfmixup.mixers.base import Mixer
-from tfmixup.pages import see
-from tfmixup.pairing import arguments, arrays, orders, originals, parameters, resume
+from tfmixup.mixers.base import Mixer, Plan
+from tfmixup.pairing import stages
 
 __all__ = ["from_tensors"]
 
-_OWNER = "tfmixup.from_tensors"
-_LABELS_AT_ONCE = 1 << 14
 
-
+@checks.named("tfmixup.from_tensors")
 def from_tensors(
     tensors: Any,
     mixer: Mixer,
@@ -79,80 +76,176 @@ def from_tensors(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    arguments.check(_OWNER, mixer, batch_size, flags, seed)
+    stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
-            f"{_OWNER}: {mixer.name} chooses partners within a batch. Use "
+            f"{mixer.name} chooses partners within a batch. Use "
             "tf.data.Dataset.from_tensor_slices, .shuffle, .batch and tfmixup.in_batch."
-            + see("regression")
+            + checks.see_docs("regression")
         )
     static_size = batch_size if drop_remainder else None
-    one, length = _read("tensors", tensors, mixer, static_size)
-    arguments.check_length(_OWNER, length, batch_size, drop_remainder)
-    other, partner_length = one, length
+    first, plan, length = _read("tensors", tensors, mixer, static_size)
+    stages.check_length(length, batch_size, drop_remainder)
+    second, second_length = first, length
     if partner is not None:
-        other, partner_length = _read("partner", partner, mixer, static_size)
-        specs = (_spec(parts.mixed(), None) for parts in (one, other))
-        checks.same_spec(_OWNER, "partner", *specs)
+        second, _, second_length = _read("partner", partner, mixer, static_size)
+        specs = (_spec(mixer.split(part), None) for part in (first, second))
+        elements.check_same_spec("partner", *specs)
 
     batches = length // batch_size if drop_remainder else -(-length // batch_size)
-    epochs, order_seeds = orders.stream(
-        length, partner_length, seeding.stream_seed(seed, "orders")
+    epochs, order_seeds = _orders(
+        length, second_length, seeding.stream_seed(seed, "orders")
     )
-    draws, draw_seeds = parameters.stream(
+    draws, draw_seeds = stages.draw_stream(
         mixer, batch_size, seeding.stream_seed(seed, "parameters")
     )
-    mix = _mix(mixer, one, other, batch_size, drop_remainder, keep_originals)
-    mixed = tf.data.Dataset.zip((tf.data.Dataset.range(batches), epochs, draws)).map(
-        tf.autograph.experimental.do_not_convert(mix),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    mixed = resume.keep_epochs(mixed, [order_seeds, draw_seeds])
-    return originals.interleave(mixed) if keep_originals else mixed
+    mix = _mix(plan, (first, second), batch_size, drop_remainder, keep_originals)
+    mixed = stages.map_batches([tf.data.Dataset.range(batches), epochs, draws], mix)
+    mixed = stages.keep_epochs(mixed, [order_seeds, draw_seeds])
+    return stages.with_originals(mixed) if keep_originals else mixed
 
 
 def _read(
     name: str, nest: Any, mixer: Mixer, static_size: int | None
-) -> tuple[Parts, int]:
+) -> tuple[Any, Plan, int]:
+    """The arrays as tensors, the plan for batches of them, and their length."""
     if not tf.executing_eagerly():
         raise RuntimeError(
-            f"{_OWNER}: called inside a tf.function or a graph, where {name} cannot be "
+            f"called inside a tf.function or a graph, where {name} cannot be "
             "looked at. Make the dataset outside and pass it in."
         )
     if not isinstance(nest, (tuple, dict, tf.data.Dataset)):
         raise TypeError(
-            f"{_OWNER}: {name} must be a tuple (x, y), (x, y, sample_weight) or a dict "
+            f"{name} must be a tuple (x, y), (x, y, sample_weight) or a dict "
             f"of arrays, got {type(nest).__name__}."
         )
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
-    parts = mixer.split(arrays.read(_OWNER, name, nest), _OWNER)
-    mixer.check_spec(_spec(parts, static_size), _OWNER)
-    length = arrays.length(_OWNER, name, elements.join(parts))
-    _check_labels(name, parts, mixer, length)
-    return parts, length
+    element = _as_tensors(name, nest)
+    parts = mixer.split(element)
+    plan = mixer.plan(_spec(element, static_size))
+    length = _length(name, element)
+    _check_labels(name, parts, plan, length)
+    return element, plan, length
 
 
-def _spec(parts: Parts, size: int | None) -> Parts:
+def _spec(nest: Any, size: int | None) -> Any:
     """The spec of a batch of these arrays."""
 
-    def one(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    def spec(tensor: tf.Tensor | None) -> Any:
         if tensor is None or not tensor.shape.rank:
             return tensor
         return tf.TensorSpec([size, *tensor.shape[1:]], tensor.dtype)
 
-    return tf.nest.map_structure(one, parts)
+    return tf.nest.map_structure(spec, nest)
 
 
-def _check_labels(name: str, parts: Parts, mixer: Mixer, length: int) -> None:
+def _as_tensors(name: str, nest: Any) -> Any:
+    """Makes a tensor in host memory of every array of a nest of tuples and dicts.
+
+    A NumPy array is copied once, so that nobody can change it afterwards; a tensor is
+    taken as it is.
+
+    Args:
+      name: of the argument, named in errors.
+      nest: arrays or tensors, each of shape (N, ...).
+
+    Returns:
+      A nest of the same structure.
+
+    Raises:
+      TypeError: something is a dataset, ragged, sparse, or not an array at all.
+    """
+    if isinstance(nest, tf.data.Dataset):
+        raise TypeError(
+            f"{name} must be arrays or tensors, got a tf.data.Dataset. Use "
+            "dataset.apply(tfmixup.two_streams(mixer, batch_size))."
+        )
+    if isinstance(nest, dict):
+        return {key: _as_tensors(f"{name}[{key!r}]", nest[key]) for key in nest}
+    if isinstance(nest, tuple):
+        parts = [_as_tensors(f"{name}[{i}]", part) for i, part in enumerate(nest)]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)
+    with tf.device("CPU"):
+        return _tensor(name, nest)
+
+
+def _tensor(name: str, value: Any) -> tf.Tensor:
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)) or value is None:
+        raise TypeError(
+            f"{name} must be a dense array, got {type(value).__name__}. Pad "
+            "ragged ones (RaggedTensor.to_tensor), densify sparse ones "
+            "(tf.sparse.to_dense)."
+        )
+    if isinstance(value, (tf.Tensor, tf.Variable)):
+        return tf.identity(value)
+    try:
+        # A list of Python floats is float32 to TensorFlow, float64 to NumPy.
+        if isinstance(value, (list, int, float)):
+            return tf.convert_to_tensor(value)
+        array = np.asarray(value)
+        if array.dtype.kind in "SU":
+            return tf.constant(array)
+        if array.dtype.kind != "O":
+            return _copy(array)
+        what = f"an array of Python objects ({type(value).__name__})"
+    except (TypeError, ValueError) as error:
+        what = f"{type(value).__name__}: {error}"
+    raise TypeError(
+        f"{name} must be an array or a tensor, got {what}. Pass a NumPy array "
+        "of numbers with one row for each example; pad rows of different length."
+    )
+
+
+# TensorFlow takes memory that starts at a multiple of this as it is, and copies other:
+# EIGEN_MAX_ALIGN_BYTES, at most 64, in `TF_NewTensor` of
+# https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/c/tf_tensor.cc
+_ALIGNMENT = 64
+
+
+def _copy(array: np.ndarray) -> tf.Tensor:
+    """`tf.constant(array)`, which copies twice, the second time for the alignment."""
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _ALIGNMENT
+    rows = memory[start : start + array.nbytes]
+    aligned = rows.view(array.dtype.newbyteorder("=")).reshape(array.shape)
+    np.copyto(aligned, array)
+    return tf.raw_ops.Identity(input=aligned)
+
+
+def _length(name: str, nest: Any) -> int:
+    """N, the number of examples in a nest of tensors of shape (N, ...).
+
+    Raises:
+      ValueError: they differ in it, have none, or it is 0.
+    """
+    shapes = [tensor.shape for tensor in tf.nest.flatten(nest)]
+    sizes = {int(shape[0]) for shape in shapes if shape.rank}
+    if len(sizes) != 1 or not all(shape.rank for shape in shapes):
+        raise ValueError(
+            f"the arrays in {name} must have one first dimension, the number "
+            f"of examples, got shapes {', '.join(str(shape) for shape in shapes)}. "
+            "Pass as many labels as features."
+        )
+    size = sizes.pop()
+    if size == 0:
+        raise ValueError(f"{name} is empty: its arrays have length 0.")
+    return size
+
+
+# Labels looked at together.
+_LABELS_AT_ONCE = 1 << 14
+
+
+def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
     """Refuses bad labels now, and not in the batch that they turn up in."""
+
+    def part(start: int, stop: int) -> Parts:
+        return elements.map_parts(lambda tensor: tensor[start:stop], parts)
 
     def fine(start: int, stop: int) -> bool:
         try:
-            targets.check_values(
-                _OWNER, _part(parts.targets, start, stop), mixer.options
-            )
+            plan.check_values(part(start, stop))
         except tf.errors.InvalidArgumentError:
             return False
         return True
@@ -164,56 +257,113 @@ def _check_labels(name: str, parts: Parts, mixer: Mixer, length: int) -> None:
         while stop - start > 1:
             middle = (start + stop) // 2
             start, stop = (middle, stop) if fine(start, middle) else (start, middle)
+        options = plan.mixer.options
         besides = ""
-        if mixer.ignore_label is not None:
-            besides = f" or ignore_label={mixer.ignore_label}"
-        value = tf.nest.map_structure(_first, _part(parts.targets, start, stop))
+        if options.ignore_label is not None:
+            besides = f" or ignore_label={options.ignore_label}"
+        value = tf.nest.map_structure(
+            lambda tensor: tensor[0].numpy(), part(start, stop).targets
+        )
         raise ValueError(
-            f"{_OWNER}: integer labels must be in [0, {mixer.num_classes}){besides}, "
+            f"integer labels must be in [0, {options.num_classes}){besides}, "
             f"but in {name} example {start} has {value}. Set num_classes to the "
             "highest label + 1; shift labels that start at 1, and filter out those "
             "marked missing with -1."
         )
 
 
-def _part(nest: Any, start: int, stop: int) -> Any:
-    return tf.nest.map_structure(lambda tensor: tensor[start:stop], nest)
+class _Orders(NamedTuple):
+    """Indices of the examples of an epoch: two orders that are to be mixed."""
+
+    first: tf.Tensor  # (N,)
+    second: tf.Tensor  # (N,)
 
 
-def _first(tensor: tf.Tensor) -> Any:
-    return tensor[0].numpy()
+def _orders(
+    length: int, partner_length: int, seed: int | None
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Streams the orders of one epoch again and again, other ones in every epoch.
+
+    They are made when an epoch begins, from a seed of its own. That seed is all that a
+    checkpoint has to save of them.
+
+    Args:
+      length: N, examples of the first stream.
+      partner_length: examples of the second stream, which is repeated up to N, each
+        time in another order, or cut off there.
+      seed: of this stage, or None.
+
+    Returns:
+      An endless dataset of the same `_Orders`, and the random source that it depends
+      on, which `keep_epochs` needs.
+    """
+
+    def epoch(epoch_seed: tf.Tensor) -> tf.data.Dataset:
+        seeds = seeding.split(epoch_seed, 2)
+        orders = _Orders(
+            _permutations(length, length, seeds[0]),
+            _permutations(partner_length, length, seeds[1]),
+        )
+        return tf.data.Dataset.from_tensors(orders).repeat()
+
+    seeds = seeding.batch_seeds(seed)
+    # The first epoch of the inner dataset does not end. What the outer repeat does is
+    # to tell tf.data so, which cannot see into a flat_map.
+    return elements.flat_map_elements(seeds, epoch).repeat(), seeds
+
+
+def _permutations(length: int, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """The first `count` of one permutation of `length` numbers after the other."""
+    dtype = tf.int32 if max(length, count) <= tf.int32.max // 2 else tf.int64
+    numbers = tf.range(length, dtype=dtype)
+
+    def shuffle(seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.experimental.stateless_shuffle(numbers, seed, alg="philox")
+
+    passes = -(-count // length)
+    if passes == 1:
+        return shuffle(seed)[:count]
+    seeds = tf.random.stateless_uniform(
+        [passes, 2], seed, minval=None, maxval=None, dtype=tf.int32
+    )
+    orders = tf.map_fn(
+        shuffle, seeds, fn_output_signature=tf.TensorSpec([length], dtype)
+    )
+    return tf.reshape(orders, [-1])[:count]
 
 
 def _mix(
-    mixer: Mixer, one: Parts, other: Parts, size: int, whole: bool, keep_first: bool
-) -> Callable[[tf.Tensor, orders.Orders, parameters.Draws], Any]:
+    plan: Plan, arrays: tuple[Any, Any], size: int, whole: bool, keep_first: bool
+) -> Callable[[Any], Any]:
     """The map function: a batch's number, orders and parameters to a mixed batch."""
+    mixer, options = plan.mixer, plan.mixer.options
+    named = {*options.feature_keys, *options.target_keys, *options.length_keys}
     # tf.data copies large tensors that a function captures when it optimises the
     # pipeline. It does not look into an Optional.
-    held = tf.experimental.Optional.from_value(
-        (elements.join(one), elements.join(other))
-    )
+    held = tf.experimental.Optional.from_value(arrays)
 
     # Compiled as one function, the mixing reads the rows where they are.
-    @tf.function(jit_compile=bool(mixer.jit_compile), autograph=False)
-    def mix_rows(first: Parts, second: Parts, rows: orders.Orders, params: Any) -> Any:
-        pair = _gather(first, rows.first), _gather(second, rows.second)
-        return compiled.pair(mixer, *pair, params, keep_first)
+    @tf.function(jit_compile=bool(options.jit_compile), autograph=False)
+    def mix_rows(first: Parts, second: Parts, rows: _Orders, params: Any) -> Any:
+        return plan.mix_unchecked(
+            _gather(first, rows.first), _gather(second, rows.second), params, keep_first
+        )
 
-    def mix(batch: tf.Tensor, epoch: orders.Orders, drawn: parameters.Draws) -> Any:
-        first, second = (mixer.split(element) for element in held.get_value())
-        rows = orders.Orders(*(orders.rows(o, batch, size, whole) for o in epoch))
-        params = drawn.params
+    def mix(element: tuple[tf.Tensor, _Orders, stages.Draws]) -> Any:
+        batch, epoch, (params, _) = element
+        first, second = held.get_value()
+        rows = _Orders(*(_rows(order, batch, size, whole) for order in epoch))
         if not whole:  # the last batch may be shorter
             n = tf.shape(rows.first)[0]
             params = tf.nest.map_structure(lambda p: p[:n], params)
-        # Without the extras, which may be strings.
-        original, mixed = mix_rows(first.mixed(), second.mixed(), rows, params)
-        extras = _gather(first.extras, rows.first)
-        mixed = elements.join(mixed._replace(extras=extras))
-        if original is None:
-            return mixed
-        return elements.join(original._replace(extras=extras)), mixed
+        one, two = mixer.split(first), mixer.split(second)
+        original, mixed = mix_rows(one, two, rows, params)
+        # A dict's other keys may be strings, which XLA does not know.
+        like = first
+        if isinstance(first, dict):
+            others = {k: v for k, v in first.items() if k not in named}
+            like = {**first, **_gather(others, rows.first)}
+        return plan.joined(original, mixed, like)
 
     return mix
 
@@ -222,3 +372,11 @@ def _gather(nest: Any, rows: tf.Tensor) -> Any:
     return tf.nest.map_structure(
         lambda tensor: None if tensor is None else tf.gather(tensor, rows), nest
     )
+
+
+def _rows(order: tf.Tensor, batch: tf.Tensor, size: int, whole: bool) -> tf.Tensor:
+    """The examples of one batch: (size,), or fewer at the end unless `whole`."""
+    start = tf.cast(batch, order.dtype) * size
+    if whole:
+        return tf.slice(order, [start], [size])
+    return order[start : start + size]

@@ -8,15 +8,15 @@ from typing import Any
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
+from tfmixup.elements import Parts
 from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
-from tfmixup.pairing import parameters, resume
+from tfmixup.pairing import stages
 
 __all__ = ["in_batch"]
 
-_OWNER = "tfmixup.in_batch"
 
-
+@checks.named("tfmixup.in_batch")
 def in_batch(
     mixer: Mixer, *, seed: int | None = None
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
@@ -39,8 +39,8 @@ def in_batch(
     Returns:
       A function for `Dataset.apply`, from batched elements `(x, y)`,
       `(x, y, sample_weight)` or dicts to mixed batches of the same structure, shapes
-      and cardinality. A batch of one is mixed with itself: cast and encoded, up to
-      float rounding.
+      and cardinality. A batch of one has no partner and is returned unmixed: cast and
+      encoded.
 
     Raises:
       TypeError, ValueError, KeyError: at once or when applied, if an argument or the
@@ -59,42 +59,40 @@ def in_batch(
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
-    base.require(_OWNER, mixer)
-    checks.seed(_OWNER, seed)
+    base.require(mixer)
+    checks.seed(seed)
 
+    @checks.named("tfmixup.in_batch")
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        checks.dataset(_OWNER, "what it is applied to", dataset)
-        spec = mixer.split(dataset.element_spec, _OWNER)
-        mixer.check_spec(spec, _OWNER)
-        if int(dataset.cardinality()) == 0:
-            raise ValueError(
-                f"{_OWNER}: the dataset is empty. Check the split, filter or path it "
-                "is made from, and batch(..., drop_remainder=True) of too few examples."
-            )
-        stage_seed = seeding.stream_seed(seed, "in_batch")
-        size = _static_batch_size(spec)
-        if size is None:
-            seeds = draws = seeding.batch_seeds(stage_seed)
-        else:
-            draws, seeds = parameters.stream(mixer, size, stage_seed, in_batch=True)
-
-        def mix(element: Any, drawn: Any) -> Any:
-            if size is None:
-                args = element if isinstance(element, tuple) else (element,)
-                return mixer(*args, seed=drawn)
-            return mixer.apply_in_batch(element, drawn.partner, drawn.params)
-
-        mixed = tf.data.Dataset.zip((dataset, draws)).map(
-            tf.autograph.experimental.do_not_convert(mix),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
+        checks.dataset("what it is applied to", dataset)
+        elements.check_not_zipped(dataset.element_spec)
+        plan = mixer.plan(dataset.element_spec)
+        checks.not_empty(
+            dataset, ", and batch(..., drop_remainder=True) of too few examples"
         )
+        stage_seed = seeding.stream_seed(seed, "in_batch")
+        size = _static_batch_size(mixer.split(dataset.element_spec))
+        if size is None:  # drawn batch by batch, when its size is known
+            draws = seeds = seeding.batch_seeds(stage_seed)
+        else:
+            draws, seeds = stages.draw_stream(mixer, size, stage_seed, in_batch=True)
+
+        def mix(element: tuple[Any, Any]) -> Any:
+            batch, drawn = element
+            parts = mixer.split(batch)
+            if size is None:
+                n = elements.batch_size(parts)
+                drawn = stages.draw(mixer, n, drawn, in_batch=True)
+            mixed = plan.mix_in_batch(parts, drawn.partner, drawn.params)
+            return elements.join(mixed, batch)
+
+        mixed = stages.map_batches([dataset, draws], mix)
         # The dataset too: the shuffle before the batches counts its epochs as well.
-        return resume.keep_epochs(mixed, [dataset, seeds])
+        return stages.keep_epochs(mixed, [dataset, seeds])
 
     return apply
 
 
-def _static_batch_size(spec: elements.Parts) -> int | None:
+def _static_batch_size(spec: Parts) -> int | None:
     sizes = {leaf.shape[0] for leaf in elements.leaves(spec)} - {None}
     return sizes.pop() if sizes else None

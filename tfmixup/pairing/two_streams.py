@@ -7,20 +7,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding, shapes
+from tfmixup import checks, elements, seeding
+from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
-from tfmixup.pages import see
-from tfmixup.pairing import arguments, endless, originals, padding, parameters, resume
+from tfmixup.pairing import stages
 
 __all__ = ["two_streams"]
-
-_OWNER = "tfmixup.two_streams"
 
 # One is copied together while the next is read. No more: batches in the making are held
 # in memory and saved in checkpoints.
 _BATCHES_AT_ONCE = 2
 
 
+@checks.named("tfmixup.two_streams")
 def two_streams(
     mixer: Mixer,
     batch_size: int,
@@ -86,24 +85,35 @@ def two_streams(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    arguments.check(_OWNER, mixer, batch_size, flags, seed)
+    stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
-            f"{_OWNER}: {mixer.name} chooses partners within a batch. Use "
+            f"{mixer.name} chooses partners within a batch. Use "
             "dataset.shuffle(...).batch(...).apply(tfmixup.in_batch(mixer))."
-            + see("regression")
+            + checks.see_docs("regression")
         )
-    checks.positive_integer(_OWNER, "shuffle_buffer_size", shuffle_buffer_size)
-    _check_partner(partner)
-    padding.check(_OWNER, padded_shapes, padding_values)
+    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    if partner is not None:
+        hint = (
+            "It is the dataset that the second stream is taken from; leave it out to "
+            "mix a dataset with itself."
+        )
+        checks.dataset("partner", partner, hint)
+    if padded_shapes is None and padding_values is not None:
+        raise ValueError(
+            f"padding_values={padding_values!r} needs padded_shapes, such as "
+            "([None], []) for waveforms of any length and scalar labels."
+            + checks.see_docs("sound")
+        )
 
+    @checks.named("tfmixup.two_streams")
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        checks.dataset(_OWNER, "what it is applied to", dataset)
+        checks.dataset("what it is applied to", dataset)
         if padded_shapes is None:
-            shapes.check_unbatched(
-                _OWNER, mixer.split(dataset.element_spec, _OWNER), mixer.keeps_integers
-            )
-        _check_dataset(dataset, partner, batch_size, drop_remainder)
+            spec = mixer.split(dataset.element_spec)
+            elements.check_unbatched(spec, mixer.options.keeps_integers)
+        _check_lengths(dataset, partner, batch_size, drop_remainder)
+
         first = dataset.shuffle(
             _buffer_size(dataset, shuffle_buffer_size),
             seed=seeding.stream_seed(seed, "first stream"),
@@ -111,55 +121,64 @@ def two_streams(
         # A dataset of known length yields as many examples again; of another one it is
         # not certain (a random filter), and a partner may be shorter.
         repeated = partner is not None or _unknown_length(dataset)
-        others_from = dataset if partner is None else partner
-        second_seed = seeding.stream_seed(seed, "second stream")
-        second_size = _buffer_size(others_from, shuffle_buffer_size)
-        if repeated:
-            second = endless.shuffled(
-                others_from,
-                second_size,
-                second_seed,
-                f"{_OWNER}: partner is empty: it has no example to give.",
-            )
-        else:
-            second = others_from.shuffle(second_size, seed=second_seed)
-        draws, seeds = parameters.stream(
+        source = dataset if partner is None else partner
+        second = _second_stream(
+            source,
+            _buffer_size(source, shuffle_buffer_size),
+            seeding.stream_seed(seed, "second stream"),
+            repeated,
+        )
+        draws, seeds = stages.draw_stream(
             mixer, batch_size, seeding.stream_seed(seed, "parameters")
         )
+
         # Reading further ahead, a stream of passes is more often in another one when a
         # checkpoint is taken.
-        passes = repeated and _unknown_length(others_from)
+        passes = repeated and _unknown_length(source)
         at_once = None if passes else _BATCHES_AT_ONCE
-        pad = (padded_shapes, padding_values)
-        ones = padding.padded_batch(
-            _OWNER, first, batch_size, *pad, drop_remainder, at_once
+        padding = (padded_shapes, padding_values)
+        first_batches = _batched(first, batch_size, *padding, drop_remainder, at_once)
+        second_batches = _batched(
+            second, batch_size, *padding, drop_remainder or repeated, at_once
         )
-        mixer.check_spec(mixer.split(ones.element_spec, _OWNER), _OWNER)
-        others = padding.padded_batch(
-            _OWNER, second, batch_size, *pad, drop_remainder or repeated, at_once
-        )
+        plan = mixer.plan(first_batches.element_spec)
 
-        def mix(one: Any, other: Any, drawn: parameters.Draws) -> Any:
-            params = drawn.params
+        def mix(element: tuple[Any, Any, stages.Draws]) -> Any:
+            batch, other, (params, _) = element
+            one, two = mixer.split(batch), mixer.split(other)
             if padded_shapes is not None:
-                values = padding.values_like(dataset.element_spec, padding_values)
-                one, other = padding.to_same_length(mixer, one, other, values)
+                values = _values_like(dataset.element_spec, padding_values)
+                one, two = _to_same_length(one, two, mixer.split(values))
             if not drop_remainder:
-                one, other, params = _to_same_length(mixer, one, other, params)
-            return mixer.apply(one, other, params, keep_first=keep_originals)
+                size = elements.batch_size(one)
+                two = elements.head(two, size)
+                params = tf.nest.map_structure(lambda p: p[:size], params)
+            return plan.joined(*plan.mix(one, two, params, keep_originals), batch)
 
-        mixed = tf.data.Dataset.zip((ones, others, draws)).map(
-            # AutoGraph would wrap errors in "in user code".
-            tf.autograph.experimental.do_not_convert(mix),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        mixed = stages.map_batches([first_batches, second_batches, draws], mix)
         # The datasets too: a shuffle of their own counts its epochs as well.
         read = [dataset] if partner is None else [dataset, partner]
-        mixed = resume.keep_epochs(mixed, [first, second, seeds, *read])
-        return originals.interleave(mixed) if keep_originals else mixed
+        mixed = stages.keep_epochs(mixed, [first, second, seeds, *read])
+        return stages.with_originals(mixed) if keep_originals else mixed
 
     return apply
+
+
+def _check_lengths(
+    dataset: tf.data.Dataset,
+    partner: tf.data.Dataset | None,
+    batch_size: int,
+    drop_remainder: bool,
+) -> None:
+    if partner is not None:
+        elements.check_same_spec("partner", dataset.element_spec, partner.element_spec)
+        if int(partner.cardinality()) == 0:
+            raise ValueError(_EMPTY_PARTNER)
+    checks.not_empty(dataset)
+    stages.check_length(int(dataset.cardinality()), batch_size, drop_remainder)
+
+
+_EMPTY_PARTNER = "partner is empty: it has no example to give."
 
 
 def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
@@ -168,44 +187,116 @@ def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
     return min(wanted, length) if length > 0 else wanted
 
 
-def _to_same_length(
-    mixer: Mixer, one: Any, other: Any, params: Any
-) -> tuple[Any, Any, Any]:
-    parts = mixer.split(one, _OWNER)
-    n = elements.batch_size(parts)
-    shorter = elements.head(mixer.split(other, _OWNER), n)
-    # A partner's extra keys are not used.
-    shorter = shorter._replace(extras=parts.extras)
-    return one, elements.join(shorter), tf.nest.map_structure(lambda p: p[:n], params)
-
-
 def _unknown_length(dataset: tf.data.Dataset) -> bool:
     return int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
 
 
-def _check_partner(partner: Any) -> None:
-    if partner is not None and not isinstance(partner, tf.data.Dataset):
-        raise TypeError(
-            f"{_OWNER}: partner must be a tf.data.Dataset, got "
-            f"{type(partner).__name__}. It is the dataset that the second stream is "
-            "taken from; leave it out to mix a dataset with itself."
-        )
+def _second_stream(
+    dataset: tf.data.Dataset, buffer_size: int, seed: int | None, repeated: bool
+) -> tf.data.Dataset:
+    """Shuffles the dataset that partners come from, and repeats it where needed.
+
+    Args:
+      dataset: of any length.
+      buffer_size: of the shuffle, in examples.
+      seed: of this stage, or None.
+      repeated: pass after pass without end, never in the order of before.
+    """
+    if not repeated:
+        return dataset.shuffle(buffer_size, seed=seed)
+    if int(dataset.cardinality()) > 0:
+        # One shuffle of all passes. A repeated shuffle counts its passes, and might go
+        # on counting while a checkpoint is taken.
+        return dataset.repeat().shuffle(buffer_size, seed=seed)
+    # The options, none, keep tf.data from fusing shuffle and repeat into a stage that
+    # fills its buffer with several epochs of examples.
+    once = dataset.shuffle(buffer_size, seed=seed).with_options(tf.data.Options())
+    return _or_fail(once.repeat(), f"tfmixup.two_streams: {_EMPTY_PARTNER}")
 
 
-def _check_dataset(
+def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
+    """Lets an endless dataset raise at its end, which only an empty one has."""
+    specs = tf.nest.flatten(endless.element_spec)
+    if any(not isinstance(s, tf.TensorSpec) or s.shape.rank is None for s in specs):
+        return endless  # there is no making an example of other kinds of extra keys
+
+    def fail(number: tf.Tensor) -> Any:
+        with tf.control_dependencies([tf.debugging.Assert(number < 0, [message])]):
+            return tf.nest.map_structure(
+                lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype),
+                endless.element_spec,
+            )
+
+    return endless.concatenate(elements.map_elements(tf.data.Dataset.range(1), fail))
+
+
+def _batched(
     dataset: tf.data.Dataset,
-    partner: tf.data.Dataset | None,
     batch_size: int,
+    padded_shapes: Any,
+    padding_values: Any,
     drop_remainder: bool,
-) -> None:
-    if partner is not None:
-        checks.same_spec(_OWNER, "partner", dataset.element_spec, partner.element_spec)
-        if int(partner.cardinality()) == 0:
-            raise ValueError(f"{_OWNER}: partner is empty: it has no example to give.")
-    length = int(dataset.cardinality())
-    if length == 0:
-        raise ValueError(
-            f"{_OWNER}: the dataset is empty. Check the split, filter or path it is "
-            "made from."
+    num_parallel_calls: int | None,
+) -> tf.data.Dataset:
+    """`Dataset.padded_batch`, or `Dataset.batch` without `padded_shapes`."""
+    if padded_shapes is None:
+        return dataset.batch(
+            batch_size,
+            drop_remainder=drop_remainder,
+            num_parallel_calls=num_parallel_calls,
+            deterministic=None if num_parallel_calls is None else True,
         )
-    arguments.check_length(_OWNER, length, batch_size, drop_remainder)
+    try:
+        return dataset.padded_batch(
+            batch_size,
+            padded_shapes,
+            _values_like(dataset.element_spec, padding_values),
+            drop_remainder=drop_remainder,
+        )
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"padded_shapes={padded_shapes!r} and padding_values="
+            f"{padding_values!r} must have the structure of the elements, "
+            f"{dataset.element_spec}, with None for every dimension that varies, as "
+            f"in tf.data.Dataset.padded_batch: {error}"
+        ) from None
+
+
+def _values_like(spec: Any, padding_values: Any) -> Any:
+    """What every component of an element is padded with: a nest like its spec.
+
+    Args:
+      spec: the element_spec.
+      padding_values: None for zeros (empty strings, False), one value for every
+        component, or a nest in which None is the default.
+    """
+
+    def value(component: tf.TensorSpec, given: Any) -> Any:
+        if given is not None:
+            return tf.cast(given, component.dtype)
+        return tf.zeros([], component.dtype)
+
+    if not tf.nest.is_nested(padding_values):
+        padding_values = tf.nest.map_structure(lambda _: padding_values, spec)
+    return tf.nest.map_structure(value, spec, padding_values)
+
+
+def _to_same_length(first: Parts, second: Parts, values: Parts) -> tuple[Parts, Parts]:
+    """Pads two batches to the longer of both in every dimension that is not static."""
+    return (
+        elements.map_parts(_pad, first, second, values),
+        elements.map_parts(_pad, second, first, values),
+    )
+
+
+def _pad(tensor: tf.Tensor, like: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    varies = [size is None for size in tensor.shape[1:]]
+    if not any(varies):
+        return tensor
+    missing = tf.maximum(tf.shape(like) - tf.shape(tensor), 0)
+    # Not the batch: a partner of the last, shorter batch is cut.
+    missing *= tf.constant([0, *varies], tf.int32)
+    padded = tf.pad(
+        tensor, tf.stack([tf.zeros_like(missing), missing], 1), constant_values=value
+    )
+    return tf.ensure_shape(padded, tensor.shape)

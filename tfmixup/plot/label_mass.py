@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tfmixup.plot import backend
+from tfmixup import checks
+from tfmixup.plot.figure import new_figure
 
 __all__ = ["label_mass"]
 
-_OWNER = "tfmixup.plot.label_mass"
-_MOST_NAMES = 30  # beyond, class ids at a few places
-
-# Light and dark, so that they can be told apart without colour.
-_BEFORE, _AFTER = "#9ecae1", "#08519c"
+_MOST_NAMES = 30  # classes that are named one by one below the axis
+_BEFORE, _AFTER = "#9ecae1", "#08519c"  # light and dark, which differ in grey too
 
 
+@checks.named("tfmixup.plot.label_mass")
 def label_mass(
     before: Sequence[float],
     after: Sequence[float],
@@ -29,6 +28,8 @@ def label_mass(
 
         m_c of tfmixup.label_mass, in per cent
 
+    A dashed line at 1/C shows where all classes would be equal.
+
     Args:
       before: shares (C,), as `tfmixup.label_mass` returns them.
       after: shares (C,) of the same classes.
@@ -36,8 +37,8 @@ def label_mass(
       labels: what the legend calls the two.
 
     Returns:
-      A `matplotlib.figure.Figure`; `figure.savefig("mass.png")` writes it, a notebook
-      shows it. A dashed line is at 1/C, where all classes are equal.
+      A `matplotlib.figure.Figure`. `figure.savefig("mass.png")` writes it, and a
+      notebook shows it.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -49,34 +50,24 @@ def label_mass(
     first, second = _shares("before", before), _shares("after", after)
     classes = len(first)
     if len(second) != classes:
-        raise ValueError(
-            f"{_OWNER}: before has {classes} classes and after {len(second)}."
-        )
+        raise ValueError(f"before has {classes} classes and after {len(second)}.")
     names = [str(c) for c in range(classes)] if class_names is None else class_names
     if len(names) != classes:
-        raise ValueError(
-            f"{_OWNER}: class_names has {len(names)} entries for {classes} classes."
-        )
+        raise ValueError(f"class_names has {len(names)} entries for {classes} classes.")
     if isinstance(labels, str) or len(labels) != 2:
-        raise ValueError(f"{_OWNER}: labels must be two names, got {labels!r}.")
-    width = min(max(5.0, 1.5 + 0.55 * classes), 14.0)
-    figure, axes = backend.new_figure(_OWNER, (width, 3.6))
-    place = np.arange(classes)
+        raise ValueError(f"labels must be two names, got {labels!r}.")
+    figure = new_figure(min(max(5.0, 1.5 + 0.55 * classes), 14.0), 3.6)
+    axes, ids = figure.subplots(), np.arange(classes)
     edge = {"edgecolor": "black", "linewidth": 0.5 if classes <= _MOST_NAMES else 0}
-    axes.bar(place - 0.2, 100 * first, 0.4, label=labels[0], color=_BEFORE, **edge)
-    axes.bar(place + 0.2, 100 * second, 0.4, label=labels[1], color=_AFTER, **edge)
-    axes.axhline(
-        100 / classes, color="black", linestyle="--", linewidth=1, label="equal shares"
-    )
+    axes.bar(ids - 0.2, 100 * first, 0.4, label=labels[0], color=_BEFORE, **edge)
+    axes.bar(ids + 0.2, 100 * second, 0.4, label=labels[1], color=_AFTER, **edge)
+    axes.axhline(100 / classes, color="k", ls="--", lw=1, label="equal shares")
     if classes <= _MOST_NAMES:
         long = max(len(str(name)) for name in names) > 4
-        axes.set_xticks(place, names, rotation=45 if long else 0)
-        for text in axes.get_xticklabels() if long else ():
-            text.set(ha="right", rotation_mode="anchor")
-    axes.set_xlabel("class")
-    axes.set_ylabel("share of label mass (%)")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(ids, names, **(turned if long else {}))
+    axes.set(xlabel="class", ylabel="share of label mass (%)")
+    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure
 
@@ -86,7 +77,7 @@ def _shares(name: str, value: Any) -> np.ndarray:
     fine = shares.ndim == 1 and shares.size and np.isfinite(shares).all()
     if not fine or shares.min() < 0 or abs(shares.sum() - 1) > 1e-3:
         raise ValueError(
-            f"{_OWNER}: {name} must be shares of classes that sum to 1, as "
+            f"{name} must be shares of classes that sum to 1, as "
             f"tfmixup.label_mass returns them, got {value!r}."
         )
     return shares

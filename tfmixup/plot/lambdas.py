@@ -1,28 +1,37 @@
-"""Histograms of λ over its exact density."""
+"""Histograms of λ over its exact distribution."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfmixup import checks
-from tfmixup.mixers import Mixer, base
-from tfmixup.plot import backend
-from tfmixup.plot.law import Law, laws
+from tfmixup.mixers import (
+    BetweenClass,
+    CMixup,
+    CutMix,
+    Mixer,
+    MixUp,
+    RandomChoice,
+    ResizeMix,
+)
+from tfmixup.plot.figure import new_figure
 
 __all__ = ["lambdas"]
 
-_OWNER = "tfmixup.plot.lambdas"
-_MOST = 3  # panels in a row
-_WIDTH, _HEIGHT = 3.6, 2.7  # inches
+_LAM = (MixUp, CutMix, BetweenClass, CMixup)  # mixers that draw λ; Remix is a MixUp
+_COLUMNS = 3
 _DRAWN, _EXACT = "#9ecae1", "#08306b"  # light and dark
-_BETWEEN = (0.1, 0.9)
 
 
+@checks.named("tfmixup.plot.lambdas")
 def lambdas(
     mixer: Mixer | Sequence[Mixer],
     *,
@@ -30,150 +39,145 @@ def lambdas(
     bins: int = 40,
     seed: int = 0,
 ) -> Any:
-    """Draws a histogram of λ over its exact density, to show what α does.
+    """Draws a histogram of λ over its exact distribution, to show what α does.
 
         f(λ) = λ^(α−1) · (1 − λ)^(α−1) / B(α, α)
 
-    or the density of the mixer's `distribution`, divided by the probability of
-    `lam_range` where there is one. With `probability` below 1 the curve is scaled by
-    it, and a narrow picture beside shows what is drawn as λ = 1 because it is not
-    mixed (for small α some of the others round to 1 too). λ is that of the examples:
+    The bars are λ as the mixer draws it. The line is the mean density of each bin: of
+    Beta(α, α) or of the mixer's `distribution`, divided by the probability of
+    `lam_range` where there is one. Above are the mixer and two shares of the draws:
+    0.1 < λ < 0.9, which look mixed, and λ = 1, which are not mixed because of
+    `probability` or α = 0. The latter are in no bar, and the line is scaled by
+    `probability` (for small α some mixed λ round to 1 too).
 
-    - of `CutMix` as it is drawn; what is clipped at the border leaves labels a larger
-      share than λ.
-    - of `Remix` the one of the features; that of labels depends on their classes.
-    - of `ResizeMix`, which draws τ, the share of pixels that are kept, 1 − τ², with
-      the density 1 / (2·(high − low)·√(1 − λ)); rounding to whole pixels is left out.
-    - of `RandomChoice` a picture for each of its members.
+    - `CutMix`: λ as it is drawn. Boxes that are clipped at the border leave labels a
+      larger share.
+    - `Remix`: λ of the features. λ of the labels depends on their classes.
+    - `ResizeMix`: 1 − τ², where τ is the drawn scale. Its density is
+      1 / (2·(high − low)·√(1 − λ)). Rounding to whole pixels is left out.
+    - `RandomChoice`: a panel for each of its mixers, with its probability.
 
-    Distributions of single values have no density and get a histogram alone, as have
-    those whose `prob` TensorFlow Probability does not know.
+    A distribution whose `cdf` TensorFlow Probability does not know gets bars alone.
 
     Args:
       mixer: a mixer, or several to compare.
       draws: how many λ of each, at least 1.
       bins: of the histogram, over [0, 1].
-      seed: an integer, for the same picture every time.
+      seed: an integer; the same one draws the same figure.
 
     Returns:
-      A `matplotlib.figure.Figure`. The height of bars is a density too: shares divided
-      by the width of bars. Above is the share of draws with 0.1 < λ < 0.9, of which
-      one sees that they are mixed.
+      A `matplotlib.figure.Figure`. The height of bars is a density: shares divided by
+      the width of the bars.
 
     Raises:
       ImportError: matplotlib is not installed.
-      TypeError, ValueError: an argument cannot be, or a mixer has no λ.
+      TypeError, ValueError: an argument is not as described, or a mixer has no λ.
 
     Examples:
       >>> figure = lambdas([tfmixup.MixUp(0.2), tfmixup.MixUp(1), tfmixup.MixUp(8)])
     """
-    checks.positive_integer(_OWNER, "draws", draws)
-    checks.positive_integer(_OWNER, "bins", bins)
-    checks.seed(_OWNER, seed)
+    checks.integer("draws", draws)
+    checks.integer("bins", bins)
+    checks.seed(seed)
     mixers = [mixer] if isinstance(mixer, Mixer) else mixer
-    if isinstance(mixers, str) or not isinstance(mixers, Sequence) or not mixers:
+    listed = isinstance(mixers, Sequence) and len(mixers) > 0
+    if not listed or not all(isinstance(member, Mixer) for member in mixers):
         raise TypeError(
-            f"{_OWNER}: mixer must be a mixer such as tfmixup.MixUp(0.2), or a "
+            f"mixer must be a mixer such as tfmixup.MixUp(0.2), or a "
             f"sequence of them, got {mixer!r}."
         )
-    for one in mixers:
-        base.require(_OWNER, one)
-    panels = [law for one in mixers for law in laws(_OWNER, one, draws, seed)]
-    columns = min(_MOST, len(panels))
+    panels = [panel for member in mixers for panel in _members(member)]
+    columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = backend.empty_figure(
-        _OWNER, (max(_WIDTH * columns, 4.4), _HEIGHT * rows + 0.35)
-    )
-    parts = figure.subfigures(rows, columns, squeeze=False).reshape(-1)
-    labelled: dict[str, Any] = {}
-    for part, law in zip(parts, panels):
-        _panel(part, law, bins, labelled)
+    figure = new_figure(max(3.6 * columns, 4.4), 2.7 * rows + 0.35)
+    grid = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    legend: dict[str, Any] = {}
+    for axes, (share, member) in zip(grid, panels):
+        _panel(axes, share, member, _draw(member, draws, seed or 0), bins)
+        handles, labels = axes.get_legend_handles_labels()
+        legend.update(zip(labels, handles))
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
     figure.legend(
-        handles=list(labelled.values()),
-        labels=list(labelled),
+        legend.values(),
+        legend.keys(),
         loc="outside lower center",
-        ncols=3,
+        ncols=2,
         fontsize=8,
         frameon=False,
     )
     return figure
 
 
-def _panel(part: Any, law: Law, bins: int, labelled: dict[str, Any]) -> None:
-    if law.unmixed:
-        axes, side = part.subplots(1, 2, width_ratios=[5, 1])
-        _side(side, law)
+def _members(mixer: Mixer, share: float = 1.0) -> Iterator[tuple[float, Mixer]]:
+    """The mixer, or the members of a choice, each with its probability."""
+    if isinstance(mixer, RandomChoice):
+        weights = mixer.weights or [1.0] * len(mixer.mixers)
+        for weight, member in zip(weights, mixer.mixers):
+            yield from _members(member, share * weight / sum(weights))
+    elif isinstance(mixer, (*_LAM, ResizeMix)):
+        yield share, mixer
     else:
-        axes = part.subplots()
-    mixed = law.draws[law.draws < 1] if law.unmixed else law.draws
-    edges = np.linspace(0, 1, bins + 1)
-    counts, _ = np.histogram(mixed, edges)
-    heights = counts * bins / len(law.draws)
-    bars = axes.bar(
-        edges[:-1],
-        heights,
-        1 / bins,
-        align="edge",
-        color=_DRAWN,
-        edgecolor="white",
-        linewidth=0.4,
-    )
-    labelled.setdefault("drawn", bars)
-    top = max(heights.max(), 0.1)
-    if law.density is not None:
-        lam = _points(*law.ends)
-        exact = (1 - law.unmixed) * law.density(lam)
-        # Zero outside: the steps at the ends of a range are drawn too.
-        if law.ends[0] > 0:
-            lam, exact = np.r_[0, law.ends[0], lam], np.r_[0, 0, exact]
-        if law.ends[1] < 1:
-            lam, exact = np.r_[lam, law.ends[1], 1], np.r_[exact, 0, 0]
-        (line,) = axes.plot(lam, exact, color=_EXACT, linewidth=1.6)
-        labelled.setdefault("exact density", line)
-    if law.unmixed == 1:
-        axes.text(0.5, 0.5, "never mixed", ha="center", transform=axes.transAxes)
-    axes.set(xlim=(0, 1), ylim=(0, 1.15 * top))
-    axes.set_xlabel("λ", fontsize=9)
-    axes.set_ylabel("density", fontsize=9)
-    axes.tick_params(labelsize=8)
-    for name in ("top", "right"):
-        axes.spines[name].set_visible(False)
-    low, high = _BETWEEN
-    share = np.mean((law.draws > low) & (law.draws < high))
-    lines = [*_wrap(law.name), f"{low} < λ < {high}: {share:.0%}"]
-    if law.why:
-        lines.append(law.why)
-    part.suptitle("\n".join(lines), fontsize=9)
+        raise TypeError(
+            f"mixer must be one that draws λ (MixUp, CutMix, BetweenClass, "
+            f"Remix, CMixup), ResizeMix or a RandomChoice of those, got {mixer!r}. For "
+            "another one, draw its histogram from what its sample(...) returns."
+        )
 
 
-def _side(axes: Any, law: Law) -> None:
-    """λ = 1: what was drawn, and what the mixer's probability says."""
-    drawn = 100 * float(np.mean(law.draws == 1))
-    axes.bar([0], [drawn], 0.7, color=_DRAWN, edgecolor="white", hatch="///")
-    axes.plot([-0.5, 0.5], [100 * law.unmixed] * 2, color=_EXACT, linewidth=1.6)
-    axes.set(xlim=(-0.7, 0.7), ylim=(0, 105), xticks=[0])
-    axes.set_xticklabels(["λ = 1"], fontsize=8)
-    axes.set_ylabel("% of draws", fontsize=8, labelpad=1)
-    axes.tick_params(labelsize=7)
-    for name in ("top", "right"):
-        axes.spines[name].set_visible(False)
+def _draw(mixer: Any, draws: int, seed: int) -> np.ndarray:
+    """λ of one example in each of many batches, because a batch may share its λ."""
+    params = mixer.sample(1, tf.constant([seed % 2**31, 0]), num_batches=draws)
+    if isinstance(mixer, ResizeMix):
+        return 1 - np.square(params.scale).reshape(-1)
+    return np.asarray(params.lam).reshape(-1)
 
 
-def _points(low: float, high: float) -> np.ndarray:
-    """Places between two ends, dense near them, where densities may be infinite."""
-    angles = np.linspace(0, np.pi, 603)[1:-1]
-    return low + (high - low) * (1 - np.cos(angles)) / 2
+def _panel(axes: Any, share: float, mixer: Any, lam: np.ndarray, bins: int) -> None:
+    mixed = 0.0 if getattr(mixer, "alpha", None) == 0 else float(mixer.probability)
+    edges = np.linspace(0, 1, bins + 1, dtype=np.float32)
+    counts, _ = np.histogram(lam[lam < 1] if mixed < 1 else lam, edges)
+    drawn = counts * bins / len(lam)
+    axes.stairs(drawn, edges, fill=True, color=_DRAWN, label="drawn")
+    exact = _exact(mixer, edges) if mixed else np.zeros(bins)
+    if exact is not None:
+        exact = mixed * bins * exact
+        axes.stairs(exact, edges, color=_EXACT, linewidth=1.4, label="exact density")
+    axes.set(xlim=(0, 1), xlabel="λ", ylabel="density")
+    axes.set_ylim(0, max(1.15 * drawn.max(), 0.1))
+    axes.spines[["top", "right"]].set_visible(False)
+    # TFP prints "<tfp.distributions.Beta 'Beta' batch_shape=[] ...>".
+    name = re.sub(r"<tfp\.distributions\.(\w+)[^>]*>", r"\1", repr(mixer))
+    name = name if share == 1 else f"{share:.0%}: {name}"
+    shares = f"0.1 < λ < 0.9: {np.mean((lam > 0.1) & (lam < 0.9)):.0%}"
+    if mixed < 1:
+        shares += f", not mixed: {np.mean(lam == 1):.0%}"
+    lines = [*textwrap.wrap(name, 40, max_lines=3, placeholder=" …"), shares]
+    if exact is None:
+        lines.append(f"TFP knows no cdf of {type(mixer.distribution).__name__}")
+    axes.set_title("\n".join(lines), fontsize=9)
 
 
-def _wrap(name: str, width: int = 44, most: int = 3) -> list[str]:
-    # "<tfp.distributions.Beta 'Beta' batch_shape=[] ...>"
-    name = re.sub(r"<tfp\.distributions\.(\w+)[^>]*>", r"\1", name)
-    lines = [""]
-    for word in name.split(" "):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1]} …"]
-    return [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
+def _exact(mixer: Any, edges: np.ndarray) -> np.ndarray | None:
+    """The probability of each bin where examples are mixed; None if it is not known."""
+    if isinstance(mixer, ResizeMix):
+        low, high = mixer.scale
+        # λ = 1 − τ² is below an edge where the uniform τ is above √(1 − edge).
+        return np.diff(np.clip((high - np.sqrt(1 - edges)) / (high - low), 0, 1))
+    distribution = mixer.distribution
+    if distribution is None:
+        # In float64, which resolves λ near 0 and 1 for small α.
+        alpha = np.float64(mixer.alpha)
+        distribution = tfp.distributions.Beta(alpha, alpha)
+    low, high = mixer.lam_range or (0.0, 1.0)
+    # P(λ < edge), because NumPy counts a value on an edge to the bin above. Discrete
+    # distributions have such values, and TFP finds them with some tolerance.
+    places = np.clip(edges, low, high) - np.float32(1e-5)
+    places[-1] = high
+    try:
+        below = distribution.cdf(tf.cast(places, distribution.dtype))
+    except NotImplementedError:
+        return None
+    below = np.array(below, np.float64)
+    below[0] = below[0] if low > 0 else 0.0
+    return np.diff(below) / (below[-1] - below[0])

@@ -1,165 +1,71 @@
-"""Masks as pictures: a colour a class, stripes where a pixel is ignored."""
+"""Masks over examples: a colour for each class, and what the legend needs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tfmixup.plot.reading import Target
-from tfmixup.plot.titles import shorten
+__all__ = ["LEAST", "draw_masks", "short_name"]
 
-__all__ = ["Legend", "handles", "legend", "picture", "shares"]
-
-_PICTURE = 192  # pixels of a picture's longer side, at least
-_PERIOD = 8  # pixels from stripe to stripe, from dot to dot
-_STRIPES = (0.92, 0.45)  # grey
-_LEAST = 0.005
+LEAST = 0.005  # smaller shares would be written 0.00
 _PURE = 0.995  # the share from which a pixel counts as of one class
-_MOST = 16  # classes in the legend
+_NAME = 16  # characters of a class's name
+_MOST_COLOURS = 16  # classes in the legend
+_DOTS = 24  # across a mask, where its pixels are of several classes
 
 
-class Legend(NamedTuple):
-    """What the colours of masks mean.
-
-    Attributes:
-      classes: ids of the classes that are drawn.
-      colours: (C, 3) in [0, 1], of every class, drawn or not.
-      ignored: whether a pixel is ignored.
-      mixed: whether a pixel is of several classes.
-    """
-
-    classes: list[int]
-    colours: np.ndarray
-    ignored: bool
-    mixed: bool
-
-
-def shares(
-    owner: str,
-    target: Target,
-    weights: np.ndarray | None,
-    ignore_label: int | None,
-    names: Sequence[str] | None,
-) -> np.ndarray:
-    """Shares of classes (B, H, W, C); zeros where a pixel is ignored.
-
-    Args:
-      owner: named in errors.
-      target: class ids (B, H, W) or (B, H, W, 1), floats (B, H, W, C), or a pair.
-      weights: sample weights; those of pixels, (B, H, W) or (B, H, W, 1), count.
-      ignore_label: the class id that is none.
-      names: of the classes, or None.
-
-    Raises:
-      ValueError: there are more classes than names.
-    """
-    both = [y for y in (target.first, target.second) if y is not None]
-    hot = [_one_hot(owner, y, ignore_label, names) for y in both]
-    share = hot[0]
-    if len(hot) == 2 and target.lam is not None:
-        lam = target.lam.reshape(-1, 1, 1, 1)
-        size = max(one.shape[-1] for one in hot)
-        wide = [np.pad(one, [(0, 0)] * 3 + [(0, size - one.shape[-1])]) for one in hot]
-        share = lam * wide[0] + (1 - lam) * wide[1]
-    if weights is not None and weights.size == share[..., 0].size:
-        share = share * (weights.reshape(share.shape[:-1]) != 0)[..., np.newaxis]
-    return share
-
-
-def _one_hot(
-    owner: str, mask: np.ndarray, ignore_label: int | None, names: Any
-) -> np.ndarray:
-    if mask.dtype.kind == "f":
-        _check_names(owner, names, mask.shape[-1] - 1)
-        return mask.astype(np.float64)
-    ids = mask.reshape(mask.shape[:3])
-    known = np.ones(ids.shape, bool) if ignore_label is None else ids != ignore_label
-    highest = int(ids[known].max()) if known.any() else 0
-    _check_names(owner, names, highest)
-    classes = max(len(names or ()), highest + 1)
-    return (ids[..., np.newaxis] == np.arange(classes)) & known[..., np.newaxis]
-
-
-def _check_names(owner: str, names: Any, highest: int) -> None:
-    if names is not None and highest >= len(names):
-        raise ValueError(
-            f"{owner}: class_names has {len(names)} entries, but masks have class "
-            f"{highest}. Name every class; pixels that have none: ignore_label="
-            f"{highest}."
-        )
-
-
-def legend(shares: np.ndarray) -> Legend:
-    """Chooses colours for the classes of the masks that are drawn (N, H, W, C)."""
+def draw_masks(
+    layer: np.ndarray, shares: np.ndarray, names: Sequence[str] | None
+) -> list[Any]:
+    """Draws masks (B, H, W, C); returns what the legend needs."""
     import matplotlib
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     total = shares.sum(axis=-1)
-    largest = shares.max(axis=(0, 1, 2))
-    classes = [int(c) for c in np.flatnonzero(largest >= _LEAST)]
-    # Lightness rises from class to class, so that they differ in grey; hues turn, so
+    known = total > LEAST
+    mixed = known & (shares.max(axis=-1) < _PURE * total)
+    classes = np.flatnonzero(shares.max(axis=(0, 1, 2)) >= LEAST)
+    # Lightness rises from class to class, so that they differ in grey. Hues turn, so
     # that a blend of two, which is dull, differs from a class between.
     steps = matplotlib.colormaps["cubehelix"](np.linspace(0.0, 0.92, len(classes)))
     colours = np.zeros([shares.shape[-1], 3])
     colours[classes] = steps[:, :3]
-    known = total > _LEAST
-    pure = shares.max(axis=-1) >= _PURE * total
-    return Legend(classes, colours, bool((~known).any()), bool((known & ~pure).any()))
-
-
-def picture(share: np.ndarray, legend: Legend) -> np.ndarray:
-    """One mask (H, W, C) as an enlarged RGB picture in [0, 1].
-
-    A pixel of several classes has the blend of their colours, and dots; an ignored one
-    has grey stripes.
-    """
-    share = share.astype(np.float64)
-    total = share.sum(axis=-1)
-    known = total > _LEAST
-    pure = share.max(axis=-1) >= _PURE * total
-    blend = share @ legend.colours / np.maximum(total, _LEAST)[..., np.newaxis]
-    scale = math.ceil(_PICTURE / max(share.shape[:2]))
-    large = np.clip(_enlarge(blend, scale), 0, 1)
-    down, across = np.indices(large.shape[:2])
-    dots = ((down % _PERIOD) < 2) & ((across % _PERIOD) < 2)
-    dots &= _enlarge(known & ~pure, scale)
-    light = large.mean(axis=-1) > 0.5
-    large[dots & light], large[dots & ~light] = 0.0, 1.0
-    dark = (down + across) % _PERIOD < _PERIOD // 2
-    stripes = np.where(dark, _STRIPES[1], _STRIPES[0])
-    ignored = _enlarge(~known, scale)
-    large[ignored] = stripes[ignored][:, np.newaxis]
-    return large
-
-
-def _enlarge(pixels: np.ndarray, scale: int) -> np.ndarray:
-    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def handles(legend: Legend, names: Sequence[str] | None) -> list[Any]:
-    """Entries for matplotlib's legend."""
-    from matplotlib.patches import Patch
-
-    made = [
-        Patch(
-            facecolor=legend.colours[c],
-            edgecolor="black",
-            linewidth=0.5,
-            label=shorten(names[c] if names else c),
-        )
-        for c in legend.classes[:_MOST]
+    blend = shares @ colours / np.maximum(total, LEAST)[..., np.newaxis]
+    # Pixels that are ignored are transparent and let the stripes through.
+    pictures = np.concatenate([blend, known[..., np.newaxis]], axis=-1).clip(0, 1)
+    step = math.ceil(max(mixed.shape[1:]) / _DOTS)
+    stripes: dict[str, Any] = {
+        "facecolor": "0.92",
+        "edgecolor": "0.45",
+        "hatch": "/////",
+    }
+    dots: dict[str, Any] = {"marker": "o", "markersize": 2, "markeredgewidth": 0.4}
+    dots |= {"color": "white", "markeredgecolor": "black", "linestyle": "none"}
+    for axes, picture, several in zip(layer, pictures, mixed):
+        axes.patch.set(**stripes)
+        axes.imshow(picture, interpolation="nearest")
+        down, across = np.nonzero(several[step // 2 :: step, step // 2 :: step])
+        axes.plot(across * step + step // 2, down * step + step // 2, **dots)
+    edge: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.5}
+    handles: list[Any] = [
+        Patch(facecolor=colours[c], label=short_name(names, c), **edge)
+        for c in classes[:_MOST_COLOURS]
     ]
-    if len(legend.classes) > _MOST:
-        more = len(legend.classes) - _MOST
-        made.append(Patch(facecolor="white", label=f"and {more} more"))
-    if legend.mixed:
-        made.append(
-            Patch(facecolor="0.6", edgecolor="white", hatch="...", label="of several")
-        )
-    if legend.ignored:
-        made.append(
-            Patch(facecolor="0.92", edgecolor="0.45", hatch="/////", label="ignored")
-        )
-    return made
+    if len(classes) > _MOST_COLOURS:
+        more = len(classes) - _MOST_COLOURS
+        handles.append(Patch(facecolor="white", label=f"and {more} more"))
+    if mixed.any():
+        handles.append(Line2D([], [], label="of several", **dots))
+    if not known.all():
+        handles.append(Patch(label="ignored", **stripes))
+    return handles
+
+
+def short_name(names: Sequence[str] | None, c: int) -> str:
+    """A class's name, cut to what stands above an example or in a legend."""
+    name = str(names[c] if names else c)
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"

@@ -1,0 +1,76 @@
+"""Partners within a batch: who, how often, and never oneself."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from tests.reference import RATE
+from tfmixup import seeding
+
+SEED = [3, 11]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 257])
+@pytest.mark.parametrize("num_batches", [None, 50])
+def test_partners_are_a_permutation_without_fixed_points(batch_size, num_batches):
+    drawn = seeding.partners(batch_size, SEED, num_batches)
+    assert drawn.dtype == tf.int32
+    want = (batch_size,) if num_batches is None else (num_batches, batch_size)
+    assert drawn.shape == want
+    everybody = np.arange(batch_size)
+    for partner in np.reshape(drawn, [-1, batch_size]):
+        np.testing.assert_array_equal(np.sort(partner), everybody)
+        assert not np.any(partner == everybody)
+
+
+def assert_equally_likely(drawn: np.ndarray) -> None:
+    # The shift is shared by a batch, so that one example's partners are all there is.
+    size = drawn.shape[1]
+    counts = np.bincount(drawn[:, 0], minlength=size)
+    assert counts[0] == 0
+    assert stats.chisquare(counts[1:]).pvalue > RATE
+
+
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_every_other_example_is_equally_likely(batch_size):
+    drawn = seeding.partners(batch_size, SEED, num_batches=20_000).numpy()
+    assert_equally_likely(drawn)
+
+
+def test_every_other_example_is_equally_likely_from_seed_to_seed():
+    seeds = tf.data.Dataset.range(5000).map(
+        lambda i: tf.stack([tf.cast(i, tf.int32), 7])
+    )
+    samples = seeds.map(lambda seed: seeding.partners(6, seed)).batch(5000)
+    assert_equally_likely(samples.get_single_element().numpy())
+
+
+def test_batches_drawn_at_once_are_independent():
+    shift = seeding.partners(6, SEED, num_batches=20_000).numpy()[:, 0]
+    table = np.zeros([5, 5], int)
+    np.add.at(table, (shift[:-1] - 1, shift[1:] - 1), 1)
+    assert stats.chi2_contingency(table).pvalue > RATE
+
+
+def test_one_has_only_itself():
+    np.testing.assert_array_equal(seeding.partners(1, SEED), [0])
+    np.testing.assert_array_equal(seeding.partners(1, SEED, 3), [[0], [0], [0]])
+
+
+@pytest.mark.parametrize("num_batches", [None, 4])
+def test_batch_size_may_be_a_tensor(num_batches):
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def sample(batch_size: tf.Tensor) -> tf.Tensor:
+        return seeding.partners(batch_size, tf.constant(SEED), num_batches)
+
+    for batch_size in (1, 2, 9):
+        want = seeding.partners(batch_size, SEED, num_batches)
+        got = sample(tf.constant(batch_size))
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
+def test_same_seed_same_partners_other_seed_other_partners():
+    drawn = seeding.partners(9, SEED, 20)
+    np.testing.assert_array_equal(drawn, seeding.partners(9, SEED, 20))
+    assert not np.array_equal(drawn, seeding.partners(9, [3, 12], 20))

@@ -1,0 +1,149 @@
+"""Options: what a mixer says of the elements, before and after."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from tfmixup import checks
+from tfmixup.checks import see_docs
+
+__all__ = ["Options"]
+
+DTYPES = ("float32", "float16", "bfloat16", "uint8")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Options:
+    """Arguments of every mixer: what elements look like, before and after.
+
+    Args:
+      num_classes: integer labels are one-hot encoded to this many classes.
+      label_smoothing: ε in [0, 1), for integer labels; smoothing and mixing commute.
+      targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
+        that are not linear in the label; "union" for max(y_i, y_j), where both examples
+        can be heard.
+      ignore_label: pixels of integer masks that carry no weight in the loss, such as
+        255; sample weights of a mask's shape come with the elements then.
+      integer_masks: masks stay class ids instead of one-hot vectors, where a mixer
+        moves pixels and does not blend them.
+      feature_keys: keys of dict elements that hold features, as TFDS names them.
+      target_keys: keys of dict elements that hold targets.
+      length_keys: keys of dict elements, or of features that are a dict, that hold how
+        long padded features are, or their padding masks (boolean, True where there is
+        something): the longer of the two remains.
+      dtype: of the mixed features: "float32", "float16", "bfloat16", or "uint8"
+        (rounded to nearest; takes uint8 features). Mixing is computed in float32.
+      jit_compile: True or False, or "auto" to compile with XLA wherever every
+        dimension but the batch is static, so that variable lengths do not compile
+        again and again.
+    """
+
+    num_classes: int | None = None
+    label_smoothing: float = 0.0
+    targets: str = "blend"
+    ignore_label: int | None = None
+    integer_masks: bool = False
+    feature_keys: tuple[str, ...] = ("image",)
+    target_keys: tuple[str, ...] = ("label",)
+    length_keys: tuple[str, ...] = ()
+    dtype: str = "float32"
+    jit_compile: bool | str = "auto"
+
+    # Whether every pixel of the result is of one example, so that masks can stay ids.
+    moves_pixels: ClassVar[bool] = False
+
+    @property
+    def keeps_integers(self) -> bool:
+        """Whether integer targets of any shape are kept, in pairs."""
+        return self.targets == "pair" and self.num_classes is None
+
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be; makes tuples and names of them."""
+        _check_targets(self)
+        self._check_keys()
+        if isinstance(self.dtype, (tf.DType, type, np.dtype)):
+            object.__setattr__(self, "dtype", _dtype_name(self.dtype))
+        checks.choice("dtype", self.dtype, DTYPES)
+        checks.choice("jit_compile", self.jit_compile, (True, False, "auto"))
+
+    def _check_keys(self) -> None:
+        seen: dict[str, str] = {}
+        for name in ("feature_keys", "target_keys", "length_keys"):
+            keys = checks.keys(name, getattr(self, name))
+            object.__setattr__(self, name, keys)
+            for key in dict.fromkeys(keys):
+                if key in seen:
+                    raise ValueError(
+                        f"{key!r} is in both {seen[key]} and {name}. Leave it in one."
+                    )
+                seen[key] = name
+        if not self.feature_keys:
+            raise ValueError("feature_keys is empty: name at least one key.")
+
+
+def _dtype_name(dtype: tf.DType | type | np.dtype) -> str | tf.DType | type | np.dtype:
+    try:
+        return tf.as_dtype(dtype).name
+    except TypeError:
+        return dtype
+
+
+def _check_targets(options: Options) -> None:
+    """Refuses arguments on targets that cannot be, or do not go together."""
+    if options.num_classes is not None:
+        # One class would make every label certain: a binary label has two.
+        checks.integer("num_classes", options.num_classes, least=2)
+    smoothing = options.label_smoothing
+    checks.fraction("label_smoothing", smoothing, below_one=True)
+    if smoothing and options.num_classes is None:
+        raise ValueError(
+            f"label_smoothing={smoothing} is for integer "
+            "labels and needs num_classes. For labels that are one-hot already, "
+            "smooth in the loss: "
+            "keras.losses.CategoricalCrossentropy(label_smoothing=...)."
+        )
+    checks.choice("targets", options.targets, ("blend", "pair", "union"))
+    if smoothing and options.targets == "union":
+        raise ValueError(
+            f"label_smoothing={smoothing} is for one class an "
+            "example, and targets='union' has several. Smooth in the loss: "
+            "keras.losses.BinaryCrossentropy(label_smoothing=...)."
+        )
+    checks.boolean("integer_masks", options.integer_masks)
+    if options.integer_masks and not options.moves_pixels:
+        raise ValueError(
+            "integer_masks=True keeps one class id a pixel, but blending "
+            "makes every pixel a mixture of two. Leave it out, so that masks come "
+            "one-hot, or use tfmixup.CutMix." + see_docs("images_and_masks")
+        )
+    if options.integer_masks and smoothing:
+        raise ValueError(
+            f"label_smoothing={smoothing} cannot be told in "
+            "integer_masks=True. Leave one of them out."
+        )
+    if options.ignore_label is not None:
+        _check_ignore_label(options.ignore_label, options)
+
+
+def _check_ignore_label(label: Any, options: Options) -> None:
+    if not isinstance(label, numbers.Integral) or isinstance(label, bool):
+        raise TypeError(
+            f"ignore_label must be an integer or None, got {label!r} "
+            f"({type(label).__name__}). 255 is usual."
+        )
+    if options.num_classes is None or options.targets != "blend":
+        raise ValueError(
+            f"ignore_label={label} is for integer masks that are blended: "
+            "it needs num_classes and targets='blend'." + see_docs("images_and_masks")
+        )
+    if 0 <= int(label) < options.num_classes:
+        raise ValueError(
+            f"ignore_label={label} is a class, being below num_classes="
+            f"{options.num_classes}. Use the label of pixels that have none, such as "
+            "255."
+        )

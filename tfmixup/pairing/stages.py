@@ -1,0 +1,166 @@
+"""What the ways of pairing share: their arguments, draws, mixing, and epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfmixup import checks, elements, seeding
+from tfmixup.mixers import base
+from tfmixup.mixers.base import Mixer
+
+__all__ = [
+    "Draws",
+    "check_arguments",
+    "check_length",
+    "draw",
+    "draw_stream",
+    "keep_epochs",
+    "map_batches",
+    "with_originals",
+]
+
+
+def check_arguments(
+    mixer: Any, batch_size: Any, flags: dict[str, Any], seed: Any
+) -> None:
+    """Checks a mixer, a batch size, a seed and what is True or False."""
+    base.require(mixer)
+    for name, value in flags.items():
+        checks.boolean(name, value)
+    checks.integer("batch_size", batch_size)
+    checks.seed(seed)
+
+
+def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:
+    """Refuses so few examples that there would be no batch."""
+    if drop_remainder and 0 < length < batch_size:
+        raise ValueError(
+            f"the dataset has {length} examples, fewer than batch_size="
+            f"{batch_size}, and drop_remainder=True would leave no batch. Use a "
+            "smaller batch_size or drop_remainder=False."
+        )
+
+
+class Draws(NamedTuple):
+    """What is random in one batch.
+
+    Attributes:
+      params: the mixer's.
+      partner: int32 (B,), for pairing within the batch; () for two batches.
+    """
+
+    params: Any
+    partner: Any = ()
+
+
+# Sampling this many λ at once costs TFP little more than sampling a few.
+_DRAWS_AT_ONCE = 8192
+
+
+def draw_stream(
+    mixer: Mixer, batch_size: int, seed: int | None, *, in_batch: bool = False
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Streams what is random in one batch after the other, without end.
+
+    Args:
+      mixer: draws the parameters.
+      batch_size: B.
+      seed: of this stage, or None.
+      in_batch: draw partners within the batch too.
+
+    Returns:
+      The stream of `Draws`, and the random source that it depends on, which
+      `keep_epochs` needs.
+    """
+    seeds = seeding.batch_seeds(seed)
+    at_once = max(1, _DRAWS_AT_ONCE // batch_size)
+    blocks = elements.map_elements(
+        seeds,
+        lambda seed: draw(mixer, batch_size, seed, at_once, in_batch=in_batch),
+        num_parallel_calls=1,
+    )
+    return blocks.unbatch(), seeds
+
+
+def draw(
+    mixer: Mixer,
+    batch_size: int | tf.Tensor,
+    seed: tf.Tensor,
+    num_batches: int | None = None,
+    *,
+    in_batch: bool,
+) -> Draws:
+    """Draws for one batch, or for `num_batches`, from one batch seed."""
+    for_partner, for_params = seeding.split(seed, 2)
+    params = mixer.sample(batch_size, for_params, num_batches)
+    if not in_batch:
+        return Draws(params)
+    return Draws(params, seeding.partners(batch_size, for_partner, num_batches))
+
+
+def map_batches(
+    streams: Sequence[tf.data.Dataset], mix: Callable[[Any], Any]
+) -> tf.data.Dataset:
+    """Maps zipped streams by a function of their elements, in order, in parallel."""
+    return elements.map_elements(
+        tf.data.Dataset.zip(tuple(streams)),
+        mix,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def keep_epochs(
+    mixed: tf.data.Dataset, sources: Sequence[tf.data.Dataset]
+) -> tf.data.Dataset:
+    """Makes a checkpoint remember how many epochs the random stages have begun.
+
+    `Dataset.shuffle` and `Dataset.random` count their epochs in a generator of seeds
+    and save that count with their iterator. A stage that works ahead, such as a
+    parallel map, may have come to the end of the epoch when a checkpoint is taken;
+    tf.data has then dropped the iterators below it, and the count with them, so that
+    `dataset.repeat()` restored from there would repeat the orders and the λ of earlier
+    epochs. Here a second set of iterators over the same random stages is kept beside
+    the pipeline. Nothing is ever read from it; it lives until the epoch is really over,
+    and saves the count.
+
+    Args:
+      mixed: the pipeline.
+      sources: its datasets that draw other randomness in every epoch.
+
+    Returns:
+      A dataset of the same elements and cardinality.
+    """
+    never_read = elements.map_elements(tf.data.Dataset.zip(tuple(sources)), lambda _: 0)
+    zeros = tf.data.Dataset.from_tensors(0).repeat()
+    always_second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
+    keeper = tf.data.Dataset.choose_from_datasets(
+        [never_read, zeros], always_second, stop_on_empty_dataset=True
+    )
+    # Saved and restored in this order, so that a stage still at work has the last word
+    # on counts that change within an epoch, as a repeated partner's does. A zip with an
+    # endless dataset keeps the length without an assert, which sharding would break.
+    both = tf.data.Dataset.zip((keeper, mixed))
+    # Not a map, which tf.data makes a parallel one that works ahead.
+    return both.scan(
+        tf.constant(0),
+        tf.autograph.experimental.do_not_convert(lambda state, both: (state, both[1])),
+    )
+
+
+def with_originals(both: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns elements (original, mixed) into original, mixed, twice the length."""
+
+    def each(element: tuple[Any, Any]) -> tf.data.Dataset:
+        original, mixed = map(tf.data.Dataset.from_tensors, element)
+        return original.concatenate(mixed)
+
+    flat = elements.flat_map_elements(both, each)
+    length = int(both.cardinality())
+    if length == tf.data.UNKNOWN_CARDINALITY:
+        return flat
+    length = length if length < 0 else 2 * length
+    return flat.apply(tf.data.experimental.assert_cardinality(length))
