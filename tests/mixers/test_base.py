@@ -312,6 +312,35 @@ def test_a_mixer_that_is_off_only_casts_and_encodes(name):
         np.testing.assert_array_equal(mixed_y, want)
 
 
+@each_mixer
+def test_off_gives_hard_labels_and_smooth_ones_where_asked_for(name):
+    if name == "CMixup":
+        pytest.skip("its labels are numbers")
+    mixer, _, _, (x, y) = MIXERS[name]
+    smooth = mixer.off(label_smoothing=0.2)
+    for off, epsilon in (
+        (mixer.off(), 0.0),
+        (smooth, 0.2),
+        (smooth.off(), 0.0),  # a mixer that smooths gives hard labels too
+    ):
+        _, label = off(x, y, seed=SEED)
+        want = (1 - epsilon) * one_hot(y, CLASSES) + epsilon / CLASSES
+        np.testing.assert_allclose(label, want, rtol=1e-6)
+
+
+def test_off_refuses_smoothing_that_cannot_be():
+    with pytest.raises(
+        ValueError, match=r"^tfmixup\.MixUp: label_smoothing=0\.1 is for"
+    ):
+        tfmixup.MixUp(0.2).off(label_smoothing=0.1)
+    with pytest.raises(
+        ValueError, match=r"^tfmixup\.CutMix: label_smoothing must be in"
+    ):
+        tfmixup.RandomChoice(
+            [tfmixup.CutMix(num_classes=3), tfmixup.MixUp(num_classes=3)]
+        ).off(label_smoothing=1.0)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

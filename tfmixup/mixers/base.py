@@ -17,7 +17,7 @@ from tfmixup.blending import at_ends
 from tfmixup.elements import Parts
 from tfmixup.options import Options
 
-__all__ = ["Mixer", "Plan", "Recipe", "require"]
+__all__ = ["Mixer", "Plan", "Recipe"]
 
 
 class Recipe(NamedTuple):
@@ -119,27 +119,38 @@ class Mixer(abc.ABC):
         ours = type(self).__module__.startswith("tfmixup.")
         return f"tfmixup.{type(self).__name__}" if ours else type(self).__name__
 
-    def off(self) -> Mixer:
+    def off(self, *, label_smoothing: float = 0.0) -> Mixer:
         """The same mixer, but it never mixes: it only casts and encodes.
 
-        For validation data and for epochs without mixing. Labels are still smoothed;
-        `dataclasses.replace(mixer.off(), label_smoothing=0.0)` is not.
+        For validation data, whose labels are hard, and for epochs without mixing.
+
+        Args:
+          label_smoothing: ε in [0, 1), for class ids. 0, the default, gives hard
+            labels, whatever the mixer's own is. Give the mixer's own for the last
+            epochs of training.
 
         Returns:
-          A mixer with `probability=0.0`.
+          A mixer with `probability=0.0` and this `label_smoothing`.
+
+        Raises:
+          TypeError, ValueError: there is no such smoothing for the mixer's targets.
 
         Examples:
-          >>> tfmixup.CutMix(num_classes=10).off()
+          >>> tfmixup.CutMix(num_classes=10, label_smoothing=0.1).off()
           CutMix(num_classes=10, alpha=1.0, probability=0.0)
         """
-        if not hasattr(self, "probability"):
-            raise TypeError(
-                f"{self.name}: off() sets probability=0, and this mixer has none. Give "
-                "it a field `probability`, or a method `off`."
-            )
-        unmixed = copy.copy(self)
-        object.__setattr__(unmixed, "probability", 0.0)
-        return unmixed
+        with checks.named(self.name):
+            if not hasattr(self, "probability"):
+                raise TypeError(
+                    "off() sets probability=0, and this mixer has none. Give it a "
+                    "field `probability`, or a method `off`."
+                )
+            # A mixer of one's own need not be a dataclass.
+            unmixed = copy.copy(self)
+            object.__setattr__(unmixed, "probability", 0.0)
+            object.__setattr__(unmixed, "label_smoothing", label_smoothing)
+            unmixed.check_arguments()
+            return unmixed
 
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
@@ -487,11 +498,3 @@ def _cond(
     for tensor, shape in zip(elements.leaves(parts), shapes):
         tensor.set_shape(shape)
     return parts
-
-
-def require(mixer: Any) -> None:
-    """Refuses what is not a mixer."""
-    if not isinstance(mixer, Mixer):
-        raise TypeError(
-            f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
-        )

@@ -98,13 +98,17 @@ class RandomChoice(Mixer):
             return getattr(self.options, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
-    def off(self) -> RandomChoice:
+    def off(self, *, label_smoothing: float = 0.0) -> RandomChoice:
         """The same choice of mixers that never mix.
 
+        Args:
+          label_smoothing: as in `Mixer.off`; 0 gives hard labels.
+
         Returns:
-          A `RandomChoice` of `mixer.off()` for each of its mixers.
+          A `RandomChoice` of `mixer.off(...)` for each of its mixers.
         """
-        return dataclasses.replace(self, mixers=tuple(m.off() for m in self.mixers))
+        unmixed = [m.off(label_smoothing=label_smoothing) for m in self.mixers]
+        return dataclasses.replace(self, mixers=tuple(unmixed))
 
     def is_off(self) -> bool:
         """Whether nothing is ever mixed."""

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
 
@@ -59,7 +58,7 @@ def in_batch(
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
-    base.require(mixer)
+    stages.check_mixer(mixer)
     checks.seed(seed)
 
     @checks.named("tfmixup.in_batch")

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
-from tfmixup.mixers import base
 from tfmixup.mixers.base import Mixer
 
 __all__ = [
     "Draws",
     "check_arguments",
     "check_length",
+    "check_mixer",
     "draw",
     "draw_stream",
     "keep_epochs",
@@ -27,11 +27,19 @@ def check_arguments(
     mixer: Any, batch_size: Any, flags: dict[str, Any], seed: Any
 ) -> None:
     """Checks a mixer, a batch size, a seed and what is True or False."""
-    base.require(mixer)
+    check_mixer(mixer)
     for name, value in flags.items():
         checks.boolean(name, value)
     checks.integer("batch_size", batch_size)
     checks.seed(seed)
+
+
+def check_mixer(mixer: Any) -> None:
+    """Refuses what is not a mixer."""
+    if not isinstance(mixer, Mixer):
+        raise TypeError(
+            f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
+        )
 
 
 def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:
