@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+import tfmixup
 from tests.reference import RATE
 from tfmixup import seeding
 
@@ -74,3 +75,17 @@ def test_same_seed_same_partners_other_seed_other_partners():
     drawn = seeding.partners(9, SEED, 20)
     np.testing.assert_array_equal(drawn, seeding.partners(9, SEED, 20))
     assert not np.array_equal(drawn, seeding.partners(9, [3, 12], 20))
+
+
+def test_seeds_of_64_bits_are_not_cut_to_32():
+    mixer = tfmixup.MixUp(1.0)
+
+    def lam(seed, dtype):
+        x, y = np.zeros([4, 1]), np.eye(4)
+        return mixer(x, y, seed=tf.constant(seed, dtype))[1].numpy().tolist()
+
+    for seed in ([1, 2], [-1, -(2**31)], [2**31 - 1, 0]):
+        assert lam(seed, tf.int64) == lam(seed, tf.int32)
+    others = [[1, 2], [2**32 + 1, 2], [2**33 + 1, 2], [-(2**32) + 1, 2]]
+    drawn = [lam(seed, tf.int64) for seed in others]
+    assert all(a != b for i, a in enumerate(drawn) for b in drawn[:i])

@@ -12,8 +12,6 @@ def blend(
     second: tf.Tensor,
     lam: tf.Tensor,
     dtype: tf.DType | None = None,
-    *,
-    guard: bool = True,
 ) -> tf.Tensor:
     """Computes `λ·first + (1 − λ)·second`.
 
@@ -23,19 +21,17 @@ def blend(
       lam: float32 (B,) or (1,).
       dtype: of the result; None for that of `first` if it is a floating one, else
         float32. Computed in float32, for float64 in float64.
-      guard: take `first` where λ is 1, also where `second` is infinite or NaN; needed
-        where λ is 1 on purpose.
 
     Returns:
-      (B, ...), rounded to nearest where `dtype` is an integer one.
+      (B, ...), rounded to nearest where `dtype` is an integer one. It is `first` itself
+      where λ is 1 and `second` itself where λ is 0: the other one may be infinite, and
+      0·∞ is NaN.
     """
     dtype = dtype or as_float(first).dtype
     compute = tf.float64 if dtype == tf.float64 else tf.float32
-    lam = tf.cast(per_example(lam, first), compute)
     first, second = tf.cast(first, compute), tf.cast(second, compute)
-    mixed = lam * first + (1 - lam) * second
-    if guard:
-        mixed = tf.where(lam == 1, first, mixed)
+    share = tf.cast(per_example(lam, first), compute)
+    mixed = at_ends(lam, first, second, share * first + (1 - share) * second)
     return tf.cast(tf.round(mixed) if dtype.is_integer else mixed, dtype)
 
 

@@ -228,7 +228,16 @@ def batch_seed(value: Any) -> tf.Tensor:
             f"{seed.dtype.name} of shape {seed.shape}. two_streams and in_batch take "
             "one integer."
         )
-    return tf.cast(seed, tf.int32)
+    if seed.dtype.size <= 4:
+        return tf.cast(seed, tf.int32)
+    # A cast alone would forget the upper half: 2**32 + 1 would draw as 1 does. What
+    # int32 can hold stays as it is.
+    wide = tf.cast(seed, tf.int64)
+    low, high = (
+        tf.cast(wide, tf.int32),
+        tf.cast(tf.bitwise.right_shift(wide, 32), tf.int32),
+    )
+    return low ^ high ^ tf.bitwise.right_shift(low, 31)
 
 
 def dataset(name: str, value: Any, hint: str | None = None) -> None:

@@ -14,6 +14,9 @@ from tfmixup.checks import see_docs
 
 __all__ = ["Options"]
 
+# Beyond it TensorFlow counts in int32 what a batch of one-hot labels has.
+_MOST_CLASSES = 2**24
+
 DTYPES = ("float32", "float16", "bfloat16", "uint8")
 
 
@@ -98,6 +101,13 @@ def _check_targets(options: Options) -> None:
     if options.num_classes is not None:
         # One class would make every label certain: a binary label has two.
         checks.integer("num_classes", options.num_classes, least=2)
+        if options.num_classes > _MOST_CLASSES:
+            raise ValueError(
+                f"num_classes={options.num_classes} is more than {_MOST_CLASSES:,}, "
+                "and every label would be a vector of that length. Use targets='pair' "
+                "without num_classes, which keeps class ids."
+                + see_docs("pairs_of_targets")
+            )
     smoothing = options.label_smoothing
     checks.fraction("label_smoothing", smoothing, below_one=True)
     if smoothing and options.num_classes is None:

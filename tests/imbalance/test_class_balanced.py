@@ -246,6 +246,7 @@ BAD = [
     ({"dataset": source().map(lambda x, y: {"y": y})}, KeyError, "Pass label_key"),
     ({"dataset": source().map(lambda x, y: (x, (y, y)))}, ValueError, "got 2 targets"),
     ({"odds": [1, 1, -1]}, ValueError, "odds must be finite and not negative"),
+    ({"odds": [1e308, 1e308, 1]}, ValueError, "odds must have a finite sum"),
     ({"odds": [0, 0, 0]}, ValueError, "odds are all 0"),
     ({"odds": [1, 1]}, ValueError, "odds has 2 entries, and num_classes=3"),
     ({"odds": 1}, TypeError, "odds must be a sequence of numbers"),

@@ -259,3 +259,15 @@ def test_apply_in_batch_of_one_is_exactly_cast_and_encoded():
     )
     np.testing.assert_array_equal(got[0], tf.cast(x, tf.float32))
     np.testing.assert_array_equal(got[1], one_hot([3], CLASSES))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_an_example_of_no_share_may_be_infinite(jit):
+    """λ is exactly 0 or 1 in 2 % of the draws at α = 0.2, and 0 · ∞ is NaN."""
+    one, bad = np.float32([[1], [2], [3]]), np.float32([[np.inf], [np.nan], [5]])
+    lam = tfmixup.MixUpParams(lam=tf.constant([1.0, 1.0, 0.5]))
+    other = tfmixup.MixUpParams(lam=tf.constant([0.0, 0.0, 0.5]))
+    mixer = tfmixup.MixUp(0.2, jit_compile=jit)
+    for first, second, params in ((one, bad, lam), (bad, one, other)):
+        for got in mixer.apply((first, first), (second, second), params):
+            np.testing.assert_array_equal(got, [[1], [2], [4]])

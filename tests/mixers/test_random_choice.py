@@ -157,3 +157,16 @@ def test_mixers_with_different_outputs_are_refused(field, values):
     with pytest.raises(ValueError, match=message) as caught:
         tfmixup.RandomChoice([one, other])
     assert all(f"has {value!r}" in str(caught.value) for value in values)
+
+
+@pytest.mark.parametrize("per", ["batch", "example"])
+def test_a_choice_of_one_mixer_is_that_mixer(per):
+    only = tfmixup.CutMix(num_classes=4)
+    x, y = batch(1)
+    choice = tfmixup.RandomChoice([only], weights=[3], per=per)
+    params = choice.sample(len(x), [1, 2])
+    assert not np.any(params.choice)
+    got = choice.apply((x, y), (x[::-1], y[::-1]), params)
+    want = only.apply((x, y), (x[::-1], y[::-1]), params.mixers[0])
+    for mine, theirs in zip(got, want):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,6 +136,11 @@ def _shares(odds: Any, num_classes: int) -> np.ndarray:
     values = checks.numbers_by_class("odds", odds, num_classes, positive=False)
     if not any(values):
         raise ValueError(f"odds are all 0, so that no class could come: {odds!r}.")
+    if not math.isfinite(sum(values)):
+        raise ValueError(
+            f"odds must have a finite sum, got {odds!r}. Divide all of them by the "
+            "largest."
+        )
     return np.asarray(values, np.float64) / np.sum(values, dtype=np.float64)
 
 

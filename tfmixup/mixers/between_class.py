@@ -98,12 +98,11 @@ class BetweenClass(LambdaMixer):
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Mixes waveforms by their levels, labels by λ, the share that is heard."""
-        guard = self.probability < 1
 
         def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
             levels = self._level(first), self._level(second)
             p = _amplitude(*levels, params.lam)
-            mixed = blend(first, second, p, tf.float32, guard=guard)
+            mixed = blend(first, second, p, tf.float32)
             energy = p**2 + (1 - p) ** 2
             return tf.cast(mixed / per_example(tf.sqrt(energy), mixed), self.dtype)
 

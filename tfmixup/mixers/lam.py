@@ -129,13 +129,10 @@ def blend_recipe(
       label_lam: its share of the label; None for `lam`.
       feature: another way to mix two features.
     """
-    # Where λ is 1 on purpose, the partner is to be left alone, be it infinite.
-    guard = mixer.probability < 1
     dtype = tf.as_dtype(mixer.dtype)
     return Recipe(
-        feature
-        or (lambda first, second: blend(first, second, lam, dtype, guard=guard)),
-        lambda first, second, share: blend(first, second, share, guard=guard),
+        feature or (lambda first, second: blend(first, second, lam, dtype)),
+        blend,
         lam if label_lam is None else label_lam,
     )
 

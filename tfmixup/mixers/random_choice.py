@@ -49,7 +49,7 @@ class RandomChoice(Mixer):
     For validation data, `choice.off()` casts and encodes and does not mix.
 
     Args:
-      mixers: two mixers or more, such as `[MixUp(0.8), CutMix(1.0)]`; a `RandomChoice`
+      mixers: one mixer or more, such as `[MixUp(0.8), CutMix(1.0)]`; a `RandomChoice`
         may be one of them.
       weights: odds of the mixers, positive numbers; None for equal ones.
       per: "batch" (the default, as in timm) to draw one mixer for a batch, and only
@@ -208,7 +208,7 @@ def _unmixed_recipe(mixer: Mixer) -> Recipe:
 
 
 def _checked(mixers: Any) -> tuple[Mixer, ...]:
-    """Refuses what is not two mixers or more; returns them as a tuple."""
+    """Refuses what is not one mixer or more; returns them as a tuple."""
     listed = _listed(mixers)
     if isinstance(mixers, Mixer) or listed is None:
         raise TypeError(
@@ -221,11 +221,8 @@ def _checked(mixers: Any) -> tuple[Mixer, ...]:
                 f"mixers must be mixers, such as tfmixup.CutMix(1.0), got "
                 f"{mixer!r} among them."
             )
-    if len(listed) < 2:
-        raise ValueError(
-            f"mixers must be two or more to choose from, got {len(listed)}. "
-            "Use a single mixer as it is; its probability=... leaves some unmixed."
-        )
+    if not listed:
+        raise ValueError("mixers must be one or more to choose from, got none.")
     return listed
 
 
@@ -243,6 +240,11 @@ def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
         raise ValueError(
             f"weights must be {n} positive numbers, one for each mixer, got "
             f"{weights!r}. They are odds: (3, 1) chooses the first three times of four."
+        )
+    if not math.isfinite(sum(given)):
+        raise ValueError(
+            f"weights must have a finite sum, got {weights!r}. They are odds: divide "
+            "all of them by the largest."
         )
     return tuple(float(weight) for weight in given)
 
