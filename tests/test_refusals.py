@@ -804,3 +804,42 @@ def test_an_error_of_the_source_arrives_and_nothing_hangs(route):
     assert batches == [4] * 7
     assert isinstance(error, tf.errors.InvalidArgumentError)
     assert "cannot decode example 30" in str(error)
+
+
+ZIPPED = {
+    "one-hot": (zeros(3), zeros(4)),
+    "column": (zeros(3), zeros(1)),
+    "ids": (zeros(3), zeros(dtype="int64")),
+    "weights": (zeros(3), zeros(4), zeros()),
+    "dict": {"image": zeros(3), "label": zeros(4)},
+}
+
+
+@pytest.mark.parametrize("kind", ZIPPED)
+def test_two_zipped_elements_are_no_features_and_targets(kind):
+    element, mixer = ZIPPED[kind], tfmixup.MixUp(0.2, num_classes=4)
+    both = tf.data.Dataset.from_tensor_slices((element, element))
+    batches = both.batch(2)
+    message = r"the element looks like a pair of batches .* or map mixer\.pair"
+    for caller, mix in (
+        ("MixUp", lambda: batches.map(mixer)),
+        ("in_batch", lambda: batches.apply(tfmixup.in_batch(mixer))),
+        ("two_streams", lambda: both.apply(tfmixup.two_streams(mixer, 2))),
+        ("from_tensors", lambda: tfmixup.from_tensors((element, element), mixer, 2)),
+    ):
+        with refused(ValueError, message, caller):
+            mix()
+
+
+def test_features_and_targets_of_several_parts_are_no_zip():
+    a, b, c = zeros(3), zeros(2), zeros()
+    for x, y in (
+        ((a, b), (c, c)),  # other ranks
+        ((a, b), (a, b, b)),
+        ({"a": a, "b": b}, {"a": a, "c": b}),
+        ({"a": a}, {"a": a}),  # an autoencoder of one input
+        ((a, a), a),
+    ):
+        ds = tf.data.Dataset.from_tensor_slices((x, y))
+        assert len(ds.apply(tfmixup.two_streams(tfmixup.MixUp(0.2), 2))) == N // 2
+        tfmixup.MixUp(0.2)(x, y)

@@ -382,20 +382,34 @@ def _is_dense(spec: Any) -> bool:
 
 
 def check_not_zipped(element: Any) -> None:
-    """Refuses ((x_i, y_i), (x_j, y_j)), where class ids would pass for features."""
+    """Refuses two zipped elements, whose first labels would pass for features.
+
+    ((x_i, y_i), (x_j, y_j)) is told from (x, y) by its two halves, which are tuples or
+    dicts of one structure, with the same dtypes and ranks.
+    """
     if not (isinstance(element, tuple) and len(element) == 2):
         return
-    first, second = element
-    if not (isinstance(first, tuple) and isinstance(second, tuple) and len(first) == 2):
+    halves = [part for part in element if isinstance(part, (tuple, dict))]
+    if len(halves) < 2 or len(tf.nest.flatten(halves[0])) < 2:
         return
-    flat = [tf.nest.flatten(part) for part in (first, second)]
-    kinds = [[(t.dtype, t.shape.rank) for t in part] for part in flat]
-    if kinds[0] == kinds[1] and any(d.is_integer and r == 1 for d, r in kinds[0]):
+    try:
+        tf.nest.assert_same_structure(*halves)
+    except (ValueError, TypeError):
+        return
+    kinds = [[_kind(leaf) for leaf in tf.nest.flatten(half)] for half in halves]
+    if kinds[0] == kinds[1]:
         raise ValueError(
             "the element looks like a pair of batches ((x, y), (x, y)), but this "
-            "function mixes one batch with itself. Map mixer.pair instead."
-            + see_docs("guide")
+            "function makes pairs by itself. Give it one dataset, or map mixer.pair "
+            "over the zipped batches. If these are features and targets, name them in "
+            "one dict." + see_docs("guide")
         )
+
+
+def _kind(leaf: Any) -> Any:
+    if not hasattr(leaf, "dtype"):
+        leaf = tf.convert_to_tensor(leaf)
+    return tf.as_dtype(leaf.dtype), tf.TensorShape(leaf.shape).rank
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:

@@ -122,6 +122,7 @@ def _read(
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
     element = _as_tensors(name, nest)
+    elements.check_not_zipped(element)
     parts = mixer.split(element)
     plan = mixer.plan(_spec(element, static_size))
     length = _length(name, element)

@@ -109,6 +109,7 @@ def two_streams(
     @checks.named("tfmixup.two_streams")
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         checks.dataset("what it is applied to", dataset)
+        elements.check_not_zipped(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
             elements.check_unbatched(spec, mixer.options.keeps_integers)
