@@ -357,8 +357,8 @@ def _mix(
         if not whole:  # the last batch may be shorter
             n = tf.shape(rows.first)[0]
             params = tf.nest.map_structure(lambda p: p[:n], params)
-        one, two = mixer.split(first), mixer.split(second)
-        original, mixed = mix_rows(one, two, rows, params)
+        first_parts, second_parts = mixer.split(first), mixer.split(second)
+        original, mixed = mix_rows(first_parts, second_parts, rows, params)
         # A dict's other keys may be strings, which XLA does not know.
         like = first
         if isinstance(first, dict):

@@ -146,15 +146,19 @@ def two_streams(
 
         def mix(element: tuple[Any, Any, stages.Draws]) -> Any:
             batch, other, (params, _) = element
-            one, two = mixer.split(batch), mixer.split(other)
+            first_parts, second_parts = mixer.split(batch), mixer.split(other)
             if padded_shapes is not None:
                 values = _values_like(dataset.element_spec, padding_values)
-                one, two = _to_same_length(one, two, mixer.split(values))
+                first_parts, second_parts = _to_same_length(
+                    first_parts, second_parts, mixer.split(values)
+                )
             if not drop_remainder:
-                size = elements.batch_size(one)
-                two = elements.head(two, size)
+                size = elements.batch_size(first_parts)
+                second_parts = elements.head(second_parts, size)
                 params = tf.nest.map_structure(lambda p: p[:size], params)
-            return plan.joined(*plan.mix(one, two, params, keep_originals), batch)
+            return plan.joined(
+                *plan.mix(first_parts, second_parts, params, keep_originals), batch
+            )
 
         mixed = stages.map_batches([first_batches, second_batches, draws], mix)
         # The datasets too: a shuffle of their own counts its epochs as well.
