@@ -107,7 +107,7 @@ def test_long_tailed_runs(example, prepared, capsys):
     drawn(figure)
     mass = {}
     for line in capsys.readouterr().out.splitlines():
-        name, *shares = line.split()
+        name, *shares = line.split() or [""]
         if len(shares) == 10:
             mass[name] = [float(share) for share in shares]
     assert list(mass) == list(errors)
