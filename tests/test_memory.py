@@ -69,7 +69,7 @@ def epochs(way: str) -> dict[str, float]:
     read(repeated, 200)
     steady = resident() - before
     del repeated
-    renew(120)  # the allocator settles only after some dozens of iterators
+    renew(240)  # the allocator settles only after some dozens of iterators
     before = resident()
     renew(10)
     return {"one iterator": steady / MB, "new iterators": (resident() - before) / MB}
