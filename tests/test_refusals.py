@@ -482,7 +482,7 @@ def test_lists_are_no_elements_and_a_pair_of_batches_is_none():
         with refused(TypeError, r"elements must be \(x, y\).*got list", "MixUp"):
             call([X, Y])
     with refused(
-        ValueError, r"the element looks like .*Map mixer\.pair instead", "MixUp"
+        ValueError, r"the element looks like .*map mixer\.pair over the zipped", "MixUp"
     ):
         CLASSES((X, IDS), (X, IDS))
 

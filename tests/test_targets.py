@@ -148,7 +148,7 @@ def test_ignored_pixels_weigh_nothing_and_others_their_share(epsilon, label, jit
     share = blend(v1, v2, lam)
     np.testing.assert_allclose(tf.reduce_sum(y, -1), share > 0, atol=1e-6)
     np.testing.assert_allclose(weights, share, atol=1e-6)
-    alone = mixer.off()(*shifted[0])
+    alone = mixer.off(label_smoothing=epsilon)(*shifted[0])
     np.testing.assert_allclose(alone[1], v1[..., None] * smooth[0], atol=1e-6)
     np.testing.assert_array_equal(alone[2], v1)
 
