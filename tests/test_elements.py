@@ -293,7 +293,10 @@ def padded(part: str) -> tf.data.Dataset:
     def example(n: tf.Tensor) -> Any:
         row = tf.range(10.0)
         names = ("x", "y", "weight")
-        return tuple(row[: n + 1] if name == part else row[:3] for name in names)
+        parts = [row[: n + 1] if name == part else row[:3] for name in names]
+        if part == "weight":  # of each entry of the target
+            parts[1] = parts[2]
+        return (*parts[:2], parts[2] if part == "weight" else row[3])
 
     return tf.data.Dataset.range(8).map(example).padded_batch(SIZE, drop_remainder=True)
 

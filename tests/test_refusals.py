@@ -155,11 +155,8 @@ ARGUMENTS = [
         integer_masks=True),
     *each("MixUp", "ignore_label", V, "={} is a class, being below num", 2,
         num_classes=3),
-    *each("MixUp", "ignore_label", T, " must be an integer or None, got {}", 2.5, True,
-        num_classes=3),
-    *each("MixUp", "ignore_label", V, "={} is for integer masks that are blended", 255,
-        targets="pair", num_classes=3),
-    *each("MixUp", "ignore_label", V, "={} is for .*it needs num_classes", 255),
+    *each("MixUp", "ignore_label", T, " must be an integer, NaN or None, got {}", 2.5,
+        True, "-1", float("inf"), num_classes=3),
     *each("MixUp", "num_classes", V, "={} is more than 16,777,216, .*pair", 2**31),
     *each("CutMix", "alpha", V, " must be finite and not negative, got {}", -1),
     *each("ResizeMix", "scale", V, RANGE, (0.8, 0.1)),
@@ -302,9 +299,10 @@ SIZE = (
 )
 NO_CLASSES = r"targets are integer masks \(uint8\(.*Pass num_classes=..., so that they"
 NO_MASK = r".*is for integer masks \(batch, height, width\), and the targets are int"
+NO_IDS = "ignore_label={} is for class ids, or for float targets .*got|targets are {}"
 PASTED = "CutMix pastes the same rectangle into {} of three dimensions and more.*got "
 ONE_LAMBDA = "targets='{}' has one λ for the whole target, but CutMix takes ev"
-WEIGHTS = r"with ignore_label, the sample weights of masks of shape \(.*must be \(ba"
+WEIGHTS = r"a sample weight belongs to its target: .*got float32\(.*for the target "
 BATCHES = r"elements must be batches.*float32.*Call dataset\.batch\(batch_size\)"
 FORM = r"elements must be \(x, y\), .* or a dict, got {}.*as_supervised="
 KEY = r"elements have no key '{0}', which {1}=.*they have \[.*\]. Pass {1}=\(...\)"
@@ -393,14 +391,16 @@ ELEMENTS = [
     ),
     *rows(V, NO_CLASSES, MIXER, (IMAGE, MASK)),
     *rows(V, NO_CLASSES, CUTMIX, (IMAGE, MASK)),
-    *rows(V, NO_MASK, IGNORING, (IMAGE, IDS)),
+    *rows(V, NO_IDS.format(255, "float32"), IGNORING, (IMAGE, zeros(3))),
+    *rows(V, NO_IDS.format("nan", "int64"), tfmixup.MixUp(num_classes=3,
+        ignore_label=float("nan")), (IMAGE, IDS)),
     *rows(V, NO_MASK, IDS_MASKS, (IMAGE, IDS)),
     *rows(V, WEIGHTS, IGNORING,
-        *((IMAGE, MASK, zeros(*s)) for s in [(H,), (H, W, 3), (W, H)])),
-    *rows(V, "with ignore_label, sample weights must be one tensor", IGNORING,
+        *((IMAGE, MASK, zeros(*s)) for s in [(H, W, 3), (W, H)]),
+        (IMAGE, IDS, zeros(2)), (IMAGE, IDS, zeros(H, W)),
+        (IMAGE, (MASK, IDS), zeros(H, W))),
+    *rows(V, "sample weights must be one tensor", IGNORING,
         (IMAGE, (MASK, MASK), (IDS, IDS, IDS))),
-    *rows(V, "ignore_label=255 adds a key 'sample_weight' to", IGNORING,
-        {"image": IMAGE, "label": MASK, "sample_weight": IDS}),
     # Labels that a mixer looks at, and waveforms
     *rows(V, REMIXED, REMIX, (IMAGE, zeros(5)), (IMAGE, zeros()), (IMAGE, MASK)),
     *rows(V, "this mixer looks at one label, .*2 targets", REMIX, (IMAGE, (Y, Y))),

@@ -42,7 +42,7 @@ __all__ = [
     "to_tensors",
 ]
 
-WEIGHT_KEY = "sample_weight"  # of dict elements
+WEIGHT_KEY = "sample_weight"  # of dict elements; may be named in target_keys, too
 
 
 class Parts(NamedTuple):
@@ -91,8 +91,8 @@ def split(
         return Parts(
             features={key: element[key] for key in feature_keys},
             targets={key: element[key] for key in labels},
-            # Sample weights are named in target_keys to be mixed, and are no label.
-            weights=element[WEIGHT_KEY] if WEIGHT_KEY in target_keys else None,
+            # They belong to the label, so that they are mixed without being named.
+            weights=None if WEIGHT_KEY in feature_keys else element.get(WEIGHT_KEY),
             lengths={key: element[key] for key in length_keys} or None,
         )
     if isinstance(element, tuple) and len(element) in (2, 3):

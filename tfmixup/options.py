@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,8 +30,10 @@ class Options:
       targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
         that are not linear in the label; "union" for max(y_i, y_j), where both examples
         can be heard.
-      ignore_label: pixels of integer masks that carry no weight in the loss, such as
-        255; sample weights of a mask's shape come with the elements then.
+      ignore_label: what marks labels that are not known, which carry no weight: 255
+        in a mask, -1 among class ids, NaN or an integer in float targets without
+        classes (an integer where no target has class ids). Sample weights come with
+        the elements then: of a mask's or a float target's shape, (B,) for class ids.
       integer_masks: masks stay class ids instead of one-hot vectors, where a mixer
         moves pixels and does not blend them.
       feature_keys: keys of dict elements that hold features, as TFDS names them.
@@ -49,7 +51,7 @@ class Options:
     num_classes: int | None = None
     label_smoothing: float = 0.0
     targets: str = "blend"
-    ignore_label: int | None = None
+    ignore_label: float | None = None
     integer_masks: bool = False
     feature_keys: tuple[str, ...] = ("image",)
     target_keys: tuple[str, ...] = ("label",)
@@ -141,19 +143,17 @@ def _check_targets(options: Options) -> None:
 
 
 def _check_ignore_label(label: Any, options: Options) -> None:
-    if not isinstance(label, numbers.Integral) or isinstance(label, bool):
+    if not checks.is_number(label) or not (math.isnan(label) or label % 1 == 0):
         raise TypeError(
-            f"ignore_label must be an integer or None, got {label!r} "
-            f"({type(label).__name__}). 255 is usual."
+            f"ignore_label must be an integer, NaN or None, got {label!r} "
+            f"({type(label).__name__}). 255 is usual in masks, -1 for class ids, NaN "
+            "for floats."
         )
-    if options.num_classes is None or options.targets != "blend":
-        raise ValueError(
-            f"ignore_label={label} is for integer masks that are blended: "
-            "it needs num_classes and targets='blend'." + see_docs("images_and_masks")
-        )
-    if 0 <= int(label) < options.num_classes:
+    if math.isnan(label):
+        object.__setattr__(options, "ignore_label", math.nan)  # equal by identity
+    elif options.num_classes is not None and 0 <= int(label) < options.num_classes:
         raise ValueError(
             f"ignore_label={label} is a class, being below num_classes="
-            f"{options.num_classes}. Use the label of pixels that have none, such as "
-            "255."
+            f"{options.num_classes}. Use the label of what has none, such as 255 or "
+            "-1."
         )

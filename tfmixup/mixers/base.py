@@ -8,32 +8,16 @@ import dataclasses
 import functools
 import types
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from tfmixup import checks, elements, seeding, targets
-from tfmixup.blending import at_ends
+from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Plan", "Recipe"]
-
-
-class Recipe(NamedTuple):
-    """How a batch is mixed, once its parameters are drawn.
-
-    Attributes:
-      feature: mixes two features (B, ...) to one of the mixer's dtype.
-      target: mixes two encoded targets, or two sample weights, (B, ...), by the share
-        λ of the first that it is given as a third, (B,) or (1,); a target that has the
-        pixels of the features may be pasted instead.
-      lam: the first example's share λ of the label: float32 (B,) or (1,).
-    """
-
-    feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    target: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    lam: tf.Tensor
 
 
 class Mixer(abc.ABC):
@@ -272,7 +256,7 @@ class Mixer(abc.ABC):
         keep_first: bool,
     ) -> Any:
         parts = elements.to_tensors(self.split(first))
-        plan = self._plan_of(parts, first)
+        plan = self._plan_of(parts)
         other = elements.to_tensors(self.split(second))
         elements.check_same_spec("the second batch", parts, other)
         params = draw(elements.batch_size(parts))
@@ -284,7 +268,7 @@ class Mixer(abc.ABC):
         draw: Callable[[int | tf.Tensor], tuple[tf.Tensor, Any]],
     ) -> Any:
         parts = elements.to_tensors(self.split(element))
-        plan = self._plan_of(parts, element)
+        plan = self._plan_of(parts)
         partner, params = draw(elements.batch_size(parts))
         return elements.join(plan.mix_in_batch(parts, partner, params), element)
 
@@ -304,21 +288,13 @@ class Mixer(abc.ABC):
         Raises:
           TypeError, ValueError, KeyError: as `apply`.
         """
-        return self._plan_of(self.split(element_spec), element_spec)
+        return self._plan_of(self.split(element_spec))
 
-    def _plan_of(self, parts: Parts, element: Any) -> Plan:
+    def _plan_of(self, parts: Parts) -> Plan:
         spec = elements.spec_of(parts)
         key = repr(spec)
         if key not in self._plans:
             self._plans[key] = Plan(self, spec)
-        ignored = self.options.ignore_label
-        named = isinstance(element, dict) and elements.WEIGHT_KEY in element
-        if ignored is not None and named and parts.weights is None:
-            raise ValueError(
-                f"ignore_label={ignored} adds a key 'sample_weight' "
-                "to the elements, and they have one. Map them to tuples "
-                "(x, y, sample_weight), whose weights are multiplied."
-            )
         return self._plans[key]
 
     @functools.cached_property
@@ -431,27 +407,19 @@ class Plan:
         self, first: Parts, second: Parts, params: Any, keep_first: bool = False
     ) -> tuple[Parts | None, Parts]:
         """`mix` as a pure function, for a compiled function around it."""
-        original = self.unmixed(first) if keep_first else None
         if self.mixer.is_off():
             # 0 times an infinite feature of the partner would be NaN.
-            return original, self.unmixed(first)
+            unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
+            return unmixed if keep_first else None, unmixed
         recipe = self.mixer.recipe(first, second, params)
-
-        def target(kind: targets.Target, a: tf.Tensor, b: tf.Tensor) -> Any:
-            return kind.mix(a, b, recipe.lam, recipe.target)
-
-        return original, Parts(
+        mixed = Parts(
             elements.map_nest(recipe.feature, first.features, second.features),
-            tf.nest.map_structure(target, self.targets, first.targets, second.targets),
-            elements.map_nest(
-                lambda a, b: recipe.target(a, b, recipe.lam),
-                targets.weights(self.targets, first),
-                targets.weights(self.targets, second),
-            ),
+            *targets.mix(self.targets, first, second, recipe),
             elements.map_nest(
                 lambda a, b: _longer(a, b, recipe.lam), first.lengths, second.lengths
             ),
         )
+        return self._unmixed(first, recipe) if keep_first else None, mixed
 
     def _in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
         def mixed() -> Parts:
@@ -460,21 +428,31 @@ class Plan:
             return self.mix_unchecked(batch, second, params)[1]
 
         # An example alone has no partner; with itself some mixers would change it.
+        def unmixed() -> Parts:
+            return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
+
         size = elements.batch_size(batch)
         if isinstance(size, int):
-            return mixed() if size > 1 else self.unmixed(batch)
-        return _cond(size > 1, mixed, lambda: self.unmixed(batch))
+            return mixed() if size > 1 else unmixed()
+        return _cond(size > 1, mixed, unmixed)
 
-    def unmixed(self, batch: Parts) -> Parts:
-        """A batch as mixing would return it at λ = 1: encoded and cast."""
+    def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
+        """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
         return Parts(
             elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
-            tf.nest.map_structure(
-                lambda kind, target: kind.unmixed(target), self.targets, batch.targets
-            ),
-            targets.weights(self.targets, batch),
+            *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
             batch.lengths,
         )
+
+
+def _all_of_first(recipe: Recipe) -> Recipe:
+    """λ = 1, in the shapes of the recipe's."""
+    ones = tf.ones_like(recipe.lam)
+    if recipe.share is None:
+        return recipe._replace(lam=ones, second=None)
+    return recipe._replace(
+        lam=ones, share=lambda t: tf.ones_like(recipe.share_of(t)), second=None
+    )
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:

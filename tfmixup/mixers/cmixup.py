@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
@@ -144,7 +145,10 @@ class CMixup(LambdaMixer):
           params: `uniform` is used.
           partner: not used.
         """
-        distance = _distances(label_of(batch, self.target_keys))
+        y = label_of(batch, self.target_keys)
+        if self.ignore_label is not None:
+            y = tf.where(y == self.ignore_label, tf.cast(math.nan, y.dtype), y)
+        distance = _distances(y)
         nearest = tf.argmin(distance, axis=1, output_type=tf.int32)
         least = tf.gather(distance, nearest, batch_dims=1)[:, tf.newaxis]
         # d² − least², without squares that overflow. The nearest has weight 1, so that

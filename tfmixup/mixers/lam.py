@@ -121,7 +121,7 @@ def blend_recipe(
     label_lam: tf.Tensor | None = None,
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> Recipe:
-    """Blends features, targets and weights.
+    """Blends features and targets.
 
     Args:
       mixer: whose dtype features get.
@@ -132,7 +132,6 @@ def blend_recipe(
     dtype = tf.as_dtype(mixer.dtype)
     return Recipe(
         feature or (lambda first, second: blend(first, second, lam, dtype)),
-        blend,
         lam if label_lam is None else label_lam,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, seeding
-from tfmixup.blending import per_example
+from tfmixup.blending import of_rank, per_example
 from tfmixup.elements import Parts, batch_size
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.lam import draw_shape
@@ -159,10 +159,23 @@ class RandomChoice(Mixer):
         def choose(by: Callable[[Recipe], tf.Tensor]) -> tf.Tensor:
             return self._choose(params, [functools.partial(by, r) for r in recipes])
 
+        def share_of(target: tf.Tensor) -> tf.Tensor:
+            rank = max(recipe.share_of(target).shape.rank for recipe in recipes)
+
+            def of(recipe: Recipe) -> tf.Tensor:
+                given = of_rank(recipe.share_of(target), rank)
+                return tf.broadcast_to(given, tf.shape(target)[:rank])
+
+            return choose(of)
+
+        def second_of(target: tf.Tensor) -> tf.Tensor:
+            return choose(lambda recipe: recipe.second_of(target))
+
         return Recipe(
             lambda a, b: choose(lambda recipe: recipe.feature(a, b)),
-            lambda a, b, lam: choose(lambda recipe: recipe.target(a, b, lam)),
             choose(lambda recipe: tf.broadcast_to(recipe.lam, size)),
+            share_of if any(recipe.share for recipe in recipes) else None,
+            second_of if any(recipe.second for recipe in recipes) else None,
         )
 
     def partner_of(
@@ -200,11 +213,7 @@ class RandomChoice(Mixer):
 def _unmixed_recipe(mixer: Mixer) -> Recipe:
     """The first batch, whatever the second is."""
     dtype = mixer.options.dtype
-    return Recipe(
-        lambda first, second: tf.cast(first, dtype),
-        lambda first, second, lam: first,
-        tf.ones([1], tf.float32),
-    )
+    return Recipe(lambda first, second: tf.cast(first, dtype), tf.ones([1]))
 
 
 def _checked(mixers: Any) -> tuple[Mixer, ...]:

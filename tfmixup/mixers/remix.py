@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -30,7 +31,7 @@ class Remix(MixUp):
 
     with n_i and n_j the numbers of training examples of the two classes: where one
     class is κ times as frequent as the other and has less than τ of the picture, the
-    label is the rarer class alone. Sample weights are mixed by λ_y, as the label is.
+    label is the rarer class alone. λ_y is also what sample weights are mixed by.
 
     Args:
       class_counts: n, the number of training examples of every class, positive: a
@@ -101,8 +102,8 @@ class Remix(MixUp):
         """Blends features by λ, labels by λ_y, float32 (B,)."""
         # In float64, where n_i / n_j == κ holds as written, on the border too.
         counts = tf.constant(self.class_counts, tf.float64)
-        n_first = tf.gather(counts, self._class_of(first))
-        n_second = tf.gather(counts, self._class_of(second))
+        n_first = self._count(first, counts)
+        n_second = self._count(second, counts)
         lam = params.lam
         first_gives_way = (n_first / n_second >= self.kappa) & (lam < self.tau)
         second_gives_way = (n_second / n_first >= self.kappa) & (1 - lam < self.tau)
@@ -125,8 +126,13 @@ class Remix(MixUp):
                 "for every class, or cast class ids to an integer dtype."
             )
 
-    def _class_of(self, parts: Parts) -> tf.Tensor:
+    def _count(self, parts: Parts, counts: tf.Tensor) -> tf.Tensor:
+        """Counts of the examples' classes, float64 (B,); NaN for `ignore_label`."""
         y = label_of(parts, self.target_keys)
-        if y.dtype.is_integer:
-            return tf.cast(tf.reshape(y, [-1]), tf.int64)
-        return tf.argmax(y, axis=-1)
+        if not y.dtype.is_integer:
+            return tf.gather(counts, tf.argmax(y, axis=-1))
+        ids = tf.cast(tf.reshape(y, [-1]), tf.int64)
+        known = (ids >= 0) & (ids < len(self.class_counts))
+        n = tf.gather(counts, tf.where(known, ids, tf.zeros_like(ids)))
+        # No comparison with NaN holds: λ stays as it is.
+        return tf.where(known, n, tf.constant(math.nan, tf.float64))

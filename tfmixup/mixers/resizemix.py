@@ -57,7 +57,7 @@ class ResizeMix(Options, Mixer):
         masks pixel by pixel.
       label_smoothing: ε in [0, 1), for integer labels.
       targets: "blend", or "pair" or "union" for targets without pixels.
-      ignore_label: pixels of integer masks that carry no weight, such as 255.
+      ignore_label: what marks labels that are not known, such as 255 in masks.
       integer_masks: True keeps masks as class ids.
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.

@@ -268,8 +268,8 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
         raise ValueError(
             f"integer labels must be in [0, {options.num_classes}){besides}, "
             f"but in {name} example {start} has {value}. Set num_classes to the "
-            "highest label + 1; shift labels that start at 1, and filter out those "
-            "marked missing with -1."
+            "highest label + 1; shift labels that start at 1; name the label of "
+            "examples that have none, such as -1, as ignore_label."
         )
 
 
