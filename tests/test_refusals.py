@@ -467,6 +467,18 @@ def test_every_entry_passes_a_refusal_on_in_its_own_name(entry):
             ENTRIES[entry](element, mixer)
 
 
+def test_errors_keep_the_name_in_a_function_that_autograph_converts():
+    def apply(*batch):
+        return MIXER.apply(batch, batch, tfmixup.MixUpParams(tf.ones([1])))
+
+    def apply_in_batch(*batch):
+        return MIXER.apply_in_batch(batch, [1, 0], tfmixup.MixUpParams(tf.ones([1])))
+
+    for function in (apply, apply_in_batch):
+        with pytest.raises(ValueError, match=f"tfmixup.MixUp: {INTEGERS}"):
+            slices((X, IDS)).batch(2).map(function)
+
+
 @pytest.mark.parametrize("entry", ["two_streams", "in_batch", "map", "pair"])
 def test_every_pipeline_refuses_ragged_and_sparse_parts(entry):
     name = "MixUp" if entry in ("map", "pair") else entry

@@ -136,6 +136,9 @@ class Mixer(abc.ABC):
             unmixed.check_arguments()
             return unmixed
 
+    # A function that AutoGraph converts has its errors' messages copied before the
+    # caller's name is put in front.
+    @tf.autograph.experimental.do_not_convert
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
     ) -> Any:
@@ -167,6 +170,7 @@ class Mixer(abc.ABC):
         with checks.named(self.name):
             return self._mix_two(first, second, lambda _: params, keep_first)
 
+    @tf.autograph.experimental.do_not_convert
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
         """Mixes the examples of one batch: i with `partner[i]`.
 
