@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import numbers
-from collections.abc import Hashable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAMED = (TypeError, ValueError, KeyError, RuntimeError, ImportError)
 
 
@@ -54,12 +55,12 @@ class _Named(contextlib.ContextDecorator):
         if isinstance(message, str) and not message.startswith("tfmixup."):
             error.args = (f"{self.caller}: {message}", *error.args[1:])
 
-    def __call__(self, fn: Any) -> Any:
+    def __call__(self, fn: _Function) -> _Function:
         # AutoGraph would convert the entry where a user's function calls it.
         return tf.autograph.experimental.do_not_convert(super().__call__(fn))
 
 
-def named(caller: str) -> Any:
+def named(caller: str) -> _Named:
     """Begins the messages of errors with who was called, once.
 
     It is a decorator for a public entry, and a context (`with named(...):`). Python
