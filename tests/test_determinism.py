@@ -1,4 +1,4 @@
-"""Seeds, epochs, threads and processes."""
+"""Seeds, epochs, threads, processes and workers."""
 
 import dataclasses
 import os
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfmixup
 from tests import pipelines
 from tests.pipelines import (
     BETA,
@@ -106,3 +107,24 @@ def test_stream_seeds_are_what_they_were():
     assert seeding.stream_seed(None, "first stream") is None
     assert seeding.stream_seed(1, "first stream") == 4879237681489629404
     assert seeding.stream_seed(1, "second stream") == 5457329665440999964
+
+
+def test_two_workers_of_the_data_service_do_not_repeat_each_other():
+    """Without a seed; with one, every worker yields the same, as tf.data has it."""
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    workers = [
+        service.WorkerServer(
+            service.WorkerConfig(dispatcher_address=dispatcher.target.split("://")[1])
+        )
+        for _ in range(2)
+    ]
+    values = tf.range(32, dtype=tf.float32)[:, None]
+    dataset = (
+        tf.data.Dataset.from_tensor_slices((values, values))
+        .apply(tfmixup.two_streams(tfmixup.MixUp(1.0), 4))
+        .apply(service.distribute("parallel_epochs", dispatcher.target))
+    )
+    batches = [x.tobytes() for _ in range(2) for x, _ in dataset.as_numpy_iterator()]
+    assert len(batches) == 2 * len(workers) * 8
+    assert len(set(batches)) == len(batches)
