@@ -105,8 +105,22 @@ def test_a_mixer_without_options_is_told_so():
     class Bare(tfmixup.Mixer):
         sample = recipe = None
 
-    with pytest.raises(TypeError, match=r"^Bare: a mixer must derive from"):
+    message = r"^Bare: a mixer must derive from .*Options too, or from tfmixup\.mixers"
+    with pytest.raises(TypeError, match=message):
         Bare()(X, Y)
+
+
+@pytest.mark.parametrize("bases", [(Options, tfmixup.Mixer), (tfmixup.Mixer, Options)])
+def test_options_are_checked_in_either_order_of_the_bases(bases):
+    @dataclasses.dataclass(frozen=True, repr=False)
+    class Own(*bases):
+        sample = recipe = None
+
+    assert Own(dtype=tf.float16).dtype == "float16"
+    with pytest.raises(
+        ValueError, match=r"^Own: num_classes must be at least 2, got 1"
+    ):
+        Own(num_classes=1)
 
 
 class Refusing(LambdaMixer):

@@ -77,8 +77,10 @@ class Mixer(abc.ABC):
         """Whether nothing is ever mixed: validation data are only cast and encoded."""
         return getattr(self, "probability", 1.0) == 0
 
-    def check_arguments(self) -> None:  # noqa: B027 - a mixer may have none
+    def check_arguments(self) -> None:
         """Refuses arguments that cannot be; called when the mixer is made."""
+        if isinstance(self, Options):  # which stands behind `Mixer` in the bases
+            Options.check_arguments(self)
 
     def check_spec(self, parts: Parts) -> None:  # noqa: B027 - nothing by default
         """Refuses batches that this kind of mixing cannot mix, by their specs."""
@@ -92,8 +94,8 @@ class Mixer(abc.ABC):
         """What elements look like before and after."""
         if not isinstance(self, Options):
             raise TypeError(
-                "a mixer must derive from tfmixup.mixers.Options too, or "
-                " from tfmixup.mixers.LambdaMixer, which does."
+                "a mixer must derive from tfmixup.mixers.Options too, or from "
+                "tfmixup.mixers.LambdaMixer, which does."
             )
         return self
 
