@@ -546,6 +546,14 @@ def test_boxes_of_a_detection_set():
     assert labels.element_spec["objects"] == batches.element_spec["objects"]
 
 
+def test_four_numbers_that_are_no_boxes_go_in_a_tuple():
+    steps, ids = zeros(7, 4), zeros(7, dtype="int64")
+    mixer = tfmixup.MixUp(targets="pair")
+    with refused(ValueError, ".*no boxes, give targets as a tuple, not a dict"):
+        mixer(X, {"steps": steps, "ids": ids})
+    assert mixer(X, (steps, ids))[1][0][0].shape == [N, 7, 4]
+
+
 # What two_streams refuses -----------------------------------------------------------
 
 

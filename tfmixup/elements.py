@@ -370,7 +370,7 @@ def _refuse_boxes(targets: Any, batch_dims: int) -> None:
                 "of boxes cannot be averaged: a mixed image has the boxes of both "
                 "examples. Leave it out of target_keys and map a second, independently "
                 "shuffled dataset's boxes in yourself (concatenated, each with its "
-                "weight), or rename it if these are no boxes."
+                "weight). If these are no boxes, give targets as a tuple, not a dict."
                 + see_docs("images_and_masks")
             )
         _refuse_boxes(inner, batch_dims)
