@@ -147,7 +147,7 @@ def join(parts: Parts, like: Any) -> Any:
         mixed = {**parts.features, **parts.targets, **lengths}
         if parts.weights is not None:
             mixed[WEIGHT_KEY] = parts.weights
-        return {**mixed, **{k: v for k, v in like.items() if k not in mixed}}
+        return {**like, **mixed}
     features = {**parts.features, **lengths} if lengths else parts.features
     made: tuple[Any, ...] = (features, parts.targets)
     if parts.weights is not None:
