@@ -61,6 +61,9 @@ class Mixer(abc.ABC):
           first: features, targets and weights of a batch; targets are not encoded.
           second: the same of the other batch.
           params: what `sample` returned, or made by hand.
+
+        Returns:
+          The `Recipe`.
         """
 
     def partner_of(self, batch: Parts, params: Any, partner: tf.Tensor) -> tf.Tensor:
@@ -291,6 +294,9 @@ class Mixer(abc.ABC):
         Args:
           element_spec: of batches; its keys besides the mixer's do not matter.
 
+        Returns:
+          Its `Plan`.
+
         Raises:
           TypeError, ValueError, KeyError: as `apply`.
         """
@@ -414,7 +420,7 @@ class Plan:
     ) -> tuple[Parts | None, Parts]:
         """`mix` as a pure function, for a compiled function around it."""
         if self.mixer.is_off():
-            # 0 times an infinite feature of the partner would be NaN.
+            # This is what mixing at λ = 1 gives, without a look at the second batch.
             unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
             return unmixed if keep_first else None, unmixed
         recipe = self.mixer.recipe(first, second, params)
@@ -433,7 +439,8 @@ class Plan:
             second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
             return self.mix_unchecked(batch, second, params)[1]
 
-        # An example alone has no partner; with itself some mixers would change it.
+        # A batch of one has no partners. Some mixers would change an example that they
+        # mix with itself.
         def unmixed() -> Parts:
             return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
 

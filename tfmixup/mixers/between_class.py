@@ -17,7 +17,7 @@ from tfmixup.mixers.mixup import MixUpParams
 
 __all__ = ["BetweenClass", "a_weighted_level"]
 
-# Of 16 bits, as TFDS decodes audio, into int64 too.
+# The full scale of 16 bits. TFDS decodes audio on this scale, into int64 too.
 _FULL_SCALE = 2.0**15
 
 
@@ -57,7 +57,7 @@ class BetweenClass(LambdaMixer):
       dtype: of the mixed waveforms: "float32", "float16" or "bfloat16"; PCM stays on
         its scale, so divide it by 32768 afterwards.
 
-    Other arguments are those of `Mixer`.
+    Other arguments are those of `tfmixup.mixers.Options`.
 
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
@@ -152,12 +152,12 @@ def _amplitude(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor
     ratio = tf.pow(10.0, (first - second) / 40)
     mine, other = lam / ratio, (1 - lam) * ratio
     p = mine / (mine + other)
-    # Exactly at the ends, and also where a level is not a number.
+    # The ends are exact, also where a level is not a number.
     return at_ends(lam, tf.ones_like(p), tf.zeros_like(p), p)
 
 
-# In dB: of the level, since silence has none, and of the weighting, which is 0 at 0 Hz.
-# That of the authors of between-class learning.
+# The floor in dB, as in the authors' code. Silence has no level, and the weighting is 0
+# at 0 Hz.
 _FLOOR = -80.0
 _SECONDS = 0.1
 

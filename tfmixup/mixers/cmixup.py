@@ -59,7 +59,7 @@ class CMixup(LambdaMixer):
       per: "example" for one λ per example, or "batch" for one for the whole batch.
         Partners are drawn for every example in both cases.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
-      targets: as in `Mixer`.
+      targets: as in `tfmixup.mixers.Options`.
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first: a float
         label (B,) or (B, ...), whose distance is the Euclidean one.
@@ -82,7 +82,7 @@ class CMixup(LambdaMixer):
     """
 
     bandwidth: float
-    # By keyword, so that bandwidth comes first.
+    # `alpha` is given by keyword, so that `bandwidth` comes first.
     alpha: float = dataclasses.field(default=2.0, kw_only=True)
 
     in_batch_only: ClassVar[bool] = True

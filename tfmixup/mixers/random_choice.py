@@ -93,7 +93,7 @@ class RandomChoice(Mixer):
         return self.mixers[0].options
 
     def __getattr__(self, name: str) -> Any:
-        # Called for what is no field: the mixers' common arguments.
+        # Python calls this for what is no field. The mixers have the common arguments.
         if name in {field.name for field in dataclasses.fields(Options)}:
             return getattr(self.options, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
@@ -259,7 +259,7 @@ def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
 
 
 def _listed(value: Any) -> tuple[Any, ...] | None:
-    # A scalar tensor calls itself iterable, too.
+    # A scalar tensor has an `__iter__` too, which raises a TypeError.
     try:
         return tuple(value)
     except TypeError:

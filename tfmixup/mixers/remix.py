@@ -52,7 +52,7 @@ class Remix(MixUp):
         (B, 1), or one-hot (B, C), whose class is the largest entry. In dict elements
         the label is the first of `target_keys`.
       label_smoothing: ε in [0, 1), for integer labels.
-      targets: as in `Mixer`; "pair" yields (y_i, y_j, λ_y).
+      targets: as in `tfmixup.mixers.Options`; "pair" yields (y_i, y_j, λ_y).
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first.
       dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
@@ -76,7 +76,7 @@ class Remix(MixUp):
     class_counts: Sequence[float]
     kappa: float = 3.0
     tau: float = 0.5
-    # By keyword, so that class_counts comes first.
+    # `alpha` is given by keyword, so that `class_counts` comes first.
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
 
     def check_arguments(self) -> None:
@@ -100,7 +100,7 @@ class Remix(MixUp):
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Blends features by λ, labels by λ_y, float32 (B,)."""
-        # In float64, where n_i / n_j == κ holds as written, on the border too.
+        # float64 keeps n_i / n_j == κ true as it is written, on the border too.
         counts = tf.constant(self.class_counts, tf.float64)
         n_first = self._count(first, counts)
         n_second = self._count(second, counts)
