@@ -76,6 +76,7 @@ def test_an_element_is_put_together_as_it_was_taken_apart(kind):
     assert elements.split(element, *keys) == parts
     joined = elements.join(parts, element)
     assert joined == element
+    assert list(joined) == list(element)  # also in the order of a dict
     assert type(joined) is type(element)
     # What was mixed comes from the parts, everything else from the element.
     mixed = elements.join(elements.map_parts(str.upper, parts), element)
