@@ -17,7 +17,7 @@ __all__ = ["Options"]
 # Beyond it TensorFlow counts in int32 what a batch of one-hot labels has.
 _MOST_CLASSES = 2**24
 
-DTYPES = ("float32", "float16", "bfloat16", "uint8")
+DTYPES = ("float32", "float16", "bfloat16", "float64", "uint8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -41,8 +41,12 @@ class Options:
       length_keys: keys of dict elements, or of features that are a dict, that hold how
         long padded features are, or their padding masks (boolean, True where there is
         something): the longer of the two remains.
-      dtype: of the mixed features: "float32", "float16", "bfloat16", or "uint8"
-        (rounded to nearest; takes uint8 features). Mixing is computed in float32.
+      keep_keys: keys of dict elements, or of features that are a dict, that stay those
+        of the first example, of whatever dtype: token ids, categories, strings. A dict
+        element's keys that no argument names stay so too.
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64", or
+        "uint8" (rounded to nearest; takes uint8 features). Mixing is computed in
+        float32, for "float64" in float64.
       jit_compile: True or False, or "auto" to compile with XLA wherever every
         dimension but the batch is static, so that variable lengths do not compile
         again and again.
@@ -56,11 +60,17 @@ class Options:
     feature_keys: tuple[str, ...] = ("image",)
     target_keys: tuple[str, ...] = ("label",)
     length_keys: tuple[str, ...] = ()
+    keep_keys: tuple[str, ...] = ()
     dtype: str = "float32"
     jit_compile: bool | str = "auto"
 
     # Whether every pixel of the result is of one example, so that masks can stay ids.
     moves_pixels: ClassVar[bool] = False
+
+    @property
+    def all_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Those of features, targets, lengths, and of what is kept, in this order."""
+        return self.feature_keys, self.target_keys, self.length_keys, self.keep_keys
 
     @property
     def keeps_integers(self) -> bool:
@@ -78,7 +88,7 @@ class Options:
 
     def _check_keys(self) -> None:
         seen: dict[str, str] = {}
-        for name in ("feature_keys", "target_keys", "length_keys"):
+        for name in ("feature_keys", "target_keys", "length_keys", "keep_keys"):
             keys = checks.keys(name, getattr(self, name))
             object.__setattr__(self, name, keys)
             for key in dict.fromkeys(keys):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding, targets
+from tfmixup import checks, elements, features, seeding, targets
 from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
 from tfmixup.options import Options
@@ -29,8 +29,10 @@ class Mixer(abc.ABC):
     arguments that say what elements look like are those of `Options`.
     """
 
-    # Whether `partner_of` looks at the batch, so that there is no second stream.
+    # Whether `partner_of` looks at the batch, so that there is no second stream; and
+    # whether integer features are quantities for certain, as samples of sounds are.
     in_batch_only: ClassVar[bool] = False
+    integers_are_quantities: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample(
@@ -283,10 +285,7 @@ class Mixer(abc.ABC):
 
     def split(self, element: Any) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
-        options = self.options
-        return elements.split(
-            element, options.feature_keys, options.target_keys, options.length_keys
-        )
+        return elements.split(element, *self.options.all_keys)
 
     def plan(self, element_spec: Any) -> Plan:
         """The mixer for batches of one spec, which is checked.
@@ -347,7 +346,8 @@ class Plan:
 
     def __init__(self, mixer: Mixer, spec: Parts) -> None:
         options = mixer.options
-        elements.check_batched(spec, tf.as_dtype(options.dtype))
+        elements.check_batched(spec)
+        features.check(spec.features, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
         self.targets = targets.resolve(spec, options)

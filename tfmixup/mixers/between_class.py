@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -54,8 +55,8 @@ class BetweenClass(LambdaMixer):
       feature_keys: keys of dict elements that hold waveforms, (B, T) or (B, T, 1):
         floats on the scale [−1, 1], or signed integers of 16 bits in any signed dtype.
       target_keys: keys of dict elements that hold targets.
-      dtype: of the mixed waveforms: "float32", "float16" or "bfloat16"; PCM stays on
-        its scale, so divide it by 32768 afterwards.
+      dtype: of the mixed waveforms: "float32", "float16", "bfloat16" or "float64"; PCM
+        stays on its scale, so divide it by 32768 afterwards.
 
     Other arguments are those of `tfmixup.mixers.Options`.
 
@@ -77,6 +78,8 @@ class BetweenClass(LambdaMixer):
     sample_rate: int
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
     feature_keys: tuple[str, ...] = dataclasses.field(default=("audio",), kw_only=True)
+
+    integers_are_quantities: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be."""
@@ -102,7 +105,9 @@ class BetweenClass(LambdaMixer):
         def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
             levels = self._level(first), self._level(second)
             p = _amplitude(*levels, params.lam)
-            mixed = blend(first, second, p, tf.float32)
+            compute = tf.float64 if self.dtype == "float64" else tf.float32
+            mixed = blend(first, second, p, compute)
+            p = tf.cast(p, compute)
             energy = p**2 + (1 - p) ** 2
             return tf.cast(mixed / per_example(tf.sqrt(energy), mixed), self.dtype)
 

@@ -63,7 +63,8 @@ class CMixup(LambdaMixer):
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first: a float
         label (B,) or (B, ...), whose distance is the Euclidean one.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto".
 
     Raises:

@@ -70,8 +70,8 @@ class CutMix(LambdaMixer):
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
-      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8". Pixels
-        are only cast.
+      dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or
+        "uint8". Pixels are only cast.
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 

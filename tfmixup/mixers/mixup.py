@@ -52,10 +52,12 @@ class MixUp(LambdaMixer):
       num_classes: integer labels are one-hot encoded to this many classes.
       label_smoothing: ε in [0, 1), for integer labels.
       feature_keys: keys of dict elements that hold features.
-      ignore_label: what marks labels that are not known; see `Mixer`.
+      ignore_label: what marks labels that are not known, as in
+        `tfmixup.mixers.Options`.
       target_keys: keys of dict elements that hold targets. "sample_weight" holds their
         weights; other keys of a dict element pass through from the first example.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 

@@ -86,6 +86,8 @@ class RandomChoice(Mixer):
         set_field(self, "weights", _odds(self.weights, len(mixers)))
         checks.choice("per", self.per, ("batch", "example"))
         set_field(self, "in_batch_only", any(m.in_batch_only for m in mixers))
+        certain = all(m.integers_are_quantities for m in mixers)
+        set_field(self, "integers_are_quantities", certain)
 
     @property
     def options(self) -> Options:

@@ -55,7 +55,8 @@ class Remix(MixUp):
       targets: as in `tfmixup.mixers.Options`; "pair" yields (y_i, y_j, λ_y).
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto".
 
     Raises:

@@ -138,6 +138,8 @@ class ResizeMix(Options, Mixer):
 
         def resize(image: tf.Tensor, axis: int, exact: bool) -> tf.Tensor:
             nearest = exact or self.interpolation == "nearest"
+            if not nearest and self.dtype == "float64":
+                image = tf.cast(image, tf.float64)
             along = _nearest if nearest else _bilinear
             small = along(image, box.top, box.bottom, axis)
             small = along(small, box.left, box.right, axis + 1)
