@@ -120,7 +120,8 @@ ARGUMENTS = [
         "mean"),
     *each("MixUp", "per", V, " must be one of 'example', 'batch'; got {}", "image"),
     *each("MixUp", "dtype", V,
-        " must be one of 'float32', 'float16', 'bfloat16', 'uint8'; got {}", "float64"),
+        " must be one of 'float32', 'float16', 'bfloat16', 'float64', 'uint8'; got {}",
+        "int8"),
     *each("MixUp", "dtype", V, " must be one of .*; got 'int32'", tf.int32),
     *each("MixUp", "jit_compile", V, " must be one of True, False, 'auto'; got {}",
         "yes", 1),
@@ -129,7 +130,7 @@ ARGUMENTS = [
         "'b' is in both feature_keys and target_keys. Leave it in one"),
     *(
         row
-        for keys in ("feature_keys", "target_keys", "length_keys")
+        for keys in ("feature_keys", "target_keys", "length_keys", "keep_keys")
         for row in (
             *each(
                 "MixUp",
@@ -283,12 +284,21 @@ BYTES = tfmixup.MixUp(0.2, dtype="uint8")
 CUTMIX, CUTMIX3 = tfmixup.CutMix(), tfmixup.CutMix(num_classes=3)
 IGNORING = tfmixup.MixUp(num_classes=3, ignore_label=255)
 LENGTHS = tfmixup.MixUp(feature_keys=("x",), length_keys=("n",))
+KEEPING = tfmixup.MixUp(keep_keys=("id",))
+KEYED_X_N = tfmixup.MixUp(feature_keys=("x", "n"))
 REMIX, CMIXUP = tfmixup.Remix([3, 1]), tfmixup.CMixup(1.0)
 BETWEEN = tfmixup.BetweenClass(16_000)
 CHOICE = tfmixup.RandomChoice([MIXER, CUTMIX])
 
-FEATURES = "features must be numbers, got {} of shape .*Decode or cast"
-BYTES8 = "dtype='uint8' .*takes uint8 features, got {} .*Use dtype='float32"
+FEATURES = r"features must be numbers, got {}\(.*Decode or cast.*keep_keys"
+COMPLEX = r"features must be real numbers, got complex64\(4, 5\). Make channels of .*st"
+NAMES = (
+    r"features must be quantities, got {0}\(.*\){1}\. .*cannot be averaged. Cast quanti"
+    "ties to float32. Leave names unmixed: {2}. Or mix their embeddings inside the netw"
+)
+BY_DICT = r"map the dataset to \({'x': x, 'ids': ids}, y\) and name 'ids' in keep_keys"
+BY_KEY = r"name {} in keep_keys \(and not in feature_keys\)"
+BYTES8 = r"dtype='uint8' .*takes uint8 features, got {}\(.*Use dtype='float32"
 INTEGERS = r"targets are integers \(int64\(.*cannot be averaged. Pass num_classes="
 TARGETS = "targets must be numbers, got {} of shape .*StringLookup"
 NO_ID = r"integer class labels must have shape \(batch,\) or .*to float32"
@@ -321,11 +331,33 @@ def rows(error, message, mixer, *elements):
 # fmt: off
 ELEMENTS = [
     # Features and weights
+    *rows(T, FEATURES.format("string"), MIXER, (zeros(5, dtype="string"), Y)),
+    *rows(T, COMPLEX, MIXER, (zeros(5, dtype="complex64"), Y)),
     *(
         row
-        for d in ("string", "bool", "complex64")
-        for row in rows(T, FEATURES.format(d), MIXER, (zeros(5, dtype=d), Y))
+        for d in ("bool", "int32", "int64", "uint32", "uint64")
+        for row in rows(T, NAMES.format(d, "", BY_DICT), MIXER, (zeros(5, dtype=d), Y))
     ),
+    *rows(T, NAMES.format("int64", " at 1", BY_DICT), MIXER, ((X, IDS), Y)),
+    *rows(T, NAMES.format("int64", " at 'n'", BY_KEY.format("'n'")), KEYED_X_N,
+        ({"x": X, "n": IDS}, Y), {"x": X, "n": IDS, "label": Y}),
+    *rows(T, NAMES.format("int64", " at 'a'/0", BY_KEY.format("'a'")), MIXER,
+        ({"a": (IDS, X)}, Y)),
+    *rows(T, NAMES.format("bool", "", ".*") + ".*padding mask is named in length_keys",
+        BETWEEN, (IDS > 0, Y)),
+    *(
+        row
+        for mixer in (CUTMIX, tfmixup.ResizeMix(), CHOICE, MIXER.off(),
+            tfmixup.RandomChoice([BETWEEN, tfmixup.MixUp(feature_keys=("audio",))]))
+        for row in rows(T, NAMES.format("int32", "", BY_DICT), mixer,
+            (zeros(H, W, 3, dtype="int32"), Y))
+    ),
+    *rows(KeyError, KEY.format("id", "keep_keys"), KEEPING, ({"x": X}, Y),
+        {"image": X, "label": Y}),
+    *rows(T, r"keep_keys=\('id',\) needs elements or features that are dicts. Map",
+        KEEPING, (X, Y)),
+    *rows(V, r"elements have no features: x is \{\}.*take a key out of keep_keys",
+        KEEPING, ({"id": IDS}, Y)),
     *(
         row
         for d in ("float32", "int32")

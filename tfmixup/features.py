@@ -29,6 +29,11 @@ def check(features: Any, dtype: str, integers_are_quantities: bool) -> None:
     for path, spec in _leaves(features, ()):
         came = describe(spec) + (f" at {'/'.join(map(repr, path))}" if path else "")
         _check_numbers(spec, came)
+        if dtype == "uint8" and spec.dtype != tf.uint8:
+            raise TypeError(
+                "dtype='uint8' keeps bytes as bytes and takes uint8 features, got "
+                f"{came}. Use dtype='float32', or mix before the features are rescaled."
+            )
         if spec.dtype == tf.bool or (
             # Smaller ones are bytes of images, or samples of sounds.
             spec.dtype.is_integer
@@ -36,11 +41,6 @@ def check(features: Any, dtype: str, integers_are_quantities: bool) -> None:
             and not integers_are_quantities
         ):
             _refuse_names(spec, came, path, isinstance(features, dict))
-        if dtype == "uint8" and spec.dtype != tf.uint8:
-            raise TypeError(
-                f"dtype='uint8' keeps bytes as bytes and takes uint8 features, got "
-                f"{came}. Use dtype='float32', or mix before the features are rescaled."
-            )
 
 
 def _leaves(nest: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:

@@ -35,7 +35,7 @@ def make(**arguments: Any) -> tfmixup.MixUp:
 @pytest.mark.parametrize("jit", JIT)
 def test_features_of_every_rank_and_dtype(jit):
     shapes = [(SIZE, 3), (SIZE, 2, 3), (SIZE, 3, 2, 1), (SIZE, 2, 1, 3, 2)]
-    dtypes = ["uint8", "int8", "int16", "int32", "int64", "uint16", *FLOATS]
+    dtypes = ["uint8", "int8", "int16", "uint16", *FLOATS]
     first, second = (
         {f"{d}{s}": numbers(s, d, seed) for d in dtypes for s in shapes}
         for seed in (1, 2)
@@ -81,8 +81,8 @@ def test_bytes_are_rounded_to_nearest(jit):
     ("dtype", "extremes"),
     [
         ("int16", [-(2**15), 2**15 - 1, -1, 0]),
-        ("int32", [-(2**31), 2**31 - 1, -(2**23), 2**23]),
-        ("int64", [-(2**15), 2**15 - 1, -(2**62), 2**62]),
+        ("int8", [-(2**7), 2**7 - 1, -1, 0]),
+        ("uint16", [0, 2**16 - 1, 2**15, 1]),
     ],
 )
 def test_integers_never_wrap(jit, dtype, extremes):

@@ -62,8 +62,8 @@ class ResizeMix(Options, Mixer):
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
-      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8" (rounded
-        to nearest where interpolated).
+      dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or "uint8"
+        (rounded to nearest where interpolated).
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 
