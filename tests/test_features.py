@@ -144,10 +144,15 @@ def test_float64_is_computed_in_float64(jit):
     np.testing.assert_array_equal(original, x[0])
     moved, _ = tfmixup.CutMix(dtype="float64", jit_compile=jit)(x[0], y)
     assert set(np.ravel(moved)) <= set(np.ravel(x[0]))
-    # Half of a constant image is that constant.
-    third = np.full([4, 6, 8, 1], 1 / 3)
-    small, _ = tfmixup.ResizeMix(dtype="float64", jit_compile=jit)(third, y)
-    np.testing.assert_allclose(small, third, rtol=1e-15)
+    # What is interpolated between integers, too.
+    image16 = rng.integers(0, 2**15, (4, 6, 8, 1)).astype("int16")
+    resize = tfmixup.ResizeMix(dtype="float64", jit_compile=jit)
+    drawn = resize.sample(4, [1, 2])
+    small, exact = (
+        resize.apply((image, y), (image[::-1], y), drawn)[0]
+        for image in (image16, image16.astype("float64"))
+    )
+    np.testing.assert_allclose(small, exact, rtol=1e-14)
 
 
 def test_bytes_and_samples_are_quantities():
