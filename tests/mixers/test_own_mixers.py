@@ -44,6 +44,18 @@ def test_mixers_that_compare_equal_do_not_run_each_other(jit_compile):
     assert ten.off().factor == 10.0
 
 
+class Counts(tfmixup.MixUp):
+    """Knows that its integers are no names."""
+
+    integers_are_quantities = True
+
+
+def test_a_mixer_that_knows_integers_takes_them():
+    counts = np.array([[2**20], [0], [4], [8]], "int64")
+    got = Counts().apply((counts, Y), (counts[::-1], Y), HALF)[0]
+    np.testing.assert_array_equal(got, [[2**19 + 4], [2], [2], [2**19 + 4]])
+
+
 @pytest.mark.parametrize(
     "mixer",
     [
