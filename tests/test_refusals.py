@@ -310,7 +310,7 @@ SIZE = (
 NO_CLASSES = r"targets are integer masks \(uint8\(.*Pass num_classes=..., so that they"
 NO_MASK = r".*is for integer masks \(batch, height, width\), and the targets are int"
 NO_IDS = "ignore_label={} is for class ids, or for float targets .*got|targets are {}"
-PASTED = "CutMix pastes the same rectangle into {} of three dimensions and more.*got "
+PASTED = "CutMix pastes the same box into targets of three dimensions and more.*got "
 ONE_LAMBDA = "targets='{}' has one λ for the whole target, but CutMix takes ev"
 WEIGHTS = r"a sample weight belongs to its target: .*got float32\(.*for the target "
 BATCHES = r"elements must be batches.*float32.*Call dataset\.batch\(batch_size\)"
@@ -405,11 +405,10 @@ ELEMENTS = [
     *rows(V, NO_IMAGE.format("ResizeMix"), tfmixup.ResizeMix(), (X, Y),
         (zeros(4, 5), Y)),
     *rows(V, NO_IMAGE.format("CutMix"), CHOICE, (X, Y)),
-    *rows(V, "CutMix pastes one rectangle into all features, and they differ", CUTMIX,
+    *rows(V, "CutMix pastes one box into all features, and they differ in he", CUTMIX,
         ((IMAGE, zeros(W, H, 3)), Y)),
-    *rows(V, PASTED.format("targets"), CUTMIX, *((IMAGE, zeros(*s)) for s in OTHERS)),
-    *rows(V, PASTED.format("sample_weight"), CUTMIX,
-        *((IMAGE, Y, zeros(*s)) for s in OTHERS)),
+    *rows(V, PASTED, CUTMIX, *((IMAGE, zeros(*s)) for s in OTHERS)),
+    *rows(V, WEIGHTS, CUTMIX, *((IMAGE, Y, zeros(*s)) for s in OTHERS)),
     *rows(V, ONE_LAMBDA.format("pair"), tfmixup.CutMix(targets="pair"),
         (IMAGE, zeros(H, W)), (IMAGE, MASK)),
     *rows(V, ONE_LAMBDA.format("union"), tfmixup.CutMix(targets="union"),
@@ -419,7 +418,8 @@ ELEMENTS = [
         row
         for mixer in (CLASSES, CUTMIX3)
         for s in [(5, 7), (W, H, 1), (H, W, 2), (3, H, W)]
-        for row in rows(V, SIZE, mixer, (IMAGE, zeros(*s, dtype="int64")))
+        for row in rows(V, SIZE if mixer is CLASSES or s == (H, W, 2) else PASTED,
+            mixer, (IMAGE, zeros(*s, dtype="int64")))
     ),
     *rows(V, NO_CLASSES, MIXER, (IMAGE, MASK)),
     *rows(V, NO_CLASSES, CUTMIX, (IMAGE, MASK)),

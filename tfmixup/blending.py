@@ -16,25 +16,27 @@ class Recipe(NamedTuple):
     Attributes:
       feature: mixes two features (B, ...) to one of the mixer's dtype.
       lam: the first example's share λ of the label: float32 (B,) or (1,).
-      share: the first example's share of a target (B, ...), where entries of the target
-        have shares of their own: float32 of as many of its dimensions as are needed,
-        such as (B, H, W) of 0 and 1 for a mask that is pasted. None for λ throughout.
-      second: what there is of the second example's target or sample weight (B, ...) to
-        be mixed in; None for all of it as it is.
+      share: the first example's share of a target (B, ...), not encoded, where entries
+        of the target have shares of their own: float32 of as many of its dimensions as
+        are needed, such as (B, H, W) of 0 and 1 for a mask that is pasted. None for λ
+        throughout.
+      second: `second(part, target)`, what is mixed in of the second example's target
+        (B, ...), not encoded, or of its sample weight; `part` is one of them. None for
+        all of it as it is.
     """
 
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     lam: tf.Tensor
     share: Callable[[tf.Tensor], tf.Tensor] | None = None
-    second: Callable[[tf.Tensor], tf.Tensor] | None = None
+    second: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
 
     def share_of(self, target: tf.Tensor) -> tf.Tensor:
         """The first example's share of a target (B, ...), or of its entries."""
         return self.lam if self.share is None else self.share(target)
 
-    def second_of(self, target: tf.Tensor) -> tf.Tensor:
-        """The second example's target, as it is mixed in."""
-        return target if self.second is None else self.second(target)
+    def second_of(self, part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """The second example's target or its weight, as it is mixed in."""
+        return part if self.second is None else self.second(part, target)
 
 
 def blend(

@@ -97,13 +97,13 @@ class Target(abc.ABC):
           The target (B, ...), for "pair" a tuple of three with λ′ of shape (B,) or of
           the weights' shape; and W or None.
         """
-        first, second = self.encode(first), recipe.second_of(self.encode(second))
         share, mixed = recipe.share_of(first), None
+        one, other = self.encode(first), self.encode(recipe.second_of(second, second))
         if weights is not None:
-            w_first, w_second = weights[0], recipe.second_of(weights[1])
-            first, second = _taught(first, w_first), _taught(second, w_second)
-            mixed, share = _weigh(w_first, w_second, share)
-        return self.combine(first, second, share), mixed
+            w_one, w_other = weights[0], recipe.second_of(weights[1], second)
+            one, other = _taught(one, w_one), _taught(other, w_other)
+            mixed, share = _weigh(w_one, w_other, share)
+        return self.combine(one, other, share), mixed
 
     def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
         """`mix` of encoded targets, by the first one's share (B,), (1,) or more."""
@@ -208,8 +208,7 @@ class Masks(Target):
             )
         size = _without_channel(self.spec.shape)[1:]
         features = [feature.shape for feature in tf.nest.flatten(parts.features)]
-        images = [shape for shape in features if shape.rank == size.rank + 2]
-        if not any(size.is_compatible_with(image[1:-1]) for image in images):
+        if not any(_is_mask_of(size, image) for image in features):
             raise ValueError(
                 "a mask must have the size of its image, (batch, height, "
                 f"width) or (batch, height, width, 1), got {came} beside features "
@@ -257,6 +256,23 @@ class Masks(Target):
         if not self.options.integer_masks:
             return super().combine(first, second, share)
         return tf.where(of_rank(share, first.shape.rank) == 1, first, second)
+
+
+def _is_mask_of(size: tf.TensorShape, image: tf.TensorShape) -> bool:
+    """Whether it is the size of images with channels last, first, or without any.
+
+    Of the first two it may be a whole fraction.
+    """
+    if image.rank == 3:
+        return size.is_compatible_with(image[1:])
+    for pixels in (image[1:-1], image[2:]):
+        if size.is_compatible_with(pixels):
+            return True
+        if size.rank == pixels.rank and all(size) and None not in list(pixels):
+            strides = {n / cells for n, cells in zip(pixels, size)} - {1}
+            if len(strides) == 1 and strides.pop() % 1 == 0:
+                return True
+    return False
 
 
 def _validity(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor | None:

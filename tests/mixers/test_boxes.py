@@ -6,30 +6,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmixup.elements import Parts
 from tfmixup.mixers import boxes
 
 B = 60
-SIZES = [(7, 5), (1, 32), (64, 3)]
+SIZES = [(7, 5), (1, 32), (64,), (6, 1, 9)]
 HALF = Fraction(1, 2)
 
 
-def drawn(seed):
+def drawn(seed, axes):
     """Places and sides; rows of extremes, and of ties at half a pixel, among them."""
     draw = np.random.default_rng(seed)
-    place, side = draw.random([B, 2], "float32"), draw.random(B, "float32")
-    last = 1 - 2.0**-24
-    place[:4], side[:6] = [[0, 0], [last, last], [0.5, 0.5], [0.5, 0]], [0, 1] * 3
+    place, side = draw.random([B, axes], "float32"), draw.random(B, "float32")
+    place[:3], side[:6] = np.array([[0], [1 - 2.0**-24], [0.5]]), [0, 1] * 3
+    place[3:5, 0], place[3:5, -1] = 0.5, [0, 0.5]
     place[6:12, 0], side[6:12] = np.arange(6) / 8, 0.25
     return place, side
 
 
 def run(make, place, side, size, jit, static):
-    """The boxes, a list of four edges each; sizes are integers or tensors."""
+    """The boxes, a list of starts and stops each; sizes are integers or tensors."""
 
     @tf.function(jit_compile=jit)
-    def call(place, side, height, width):
-        return make(place, side, *(size if static else (height, width)))
+    def call(place, side, *given):
+        return make(place, side, size if static else given)
 
     got = call(place, side, *map(tf.constant, size))
     assert all(edge.dtype == tf.int32 for edge in got)
@@ -49,10 +48,10 @@ each_way = pytest.mark.parametrize(
 @each_way
 @pytest.mark.parametrize("size", SIZES)
 def test_around_has_the_pixels_whose_centres_are_inside(size, jit, static):
-    place, side = drawn(1)
+    place, side = drawn(1, len(size))
     got = run(boxes.around, place, side, size, jit, static)
     for box, centre, share in zip(got, place.tolist(), side.tolist()):
-        for start, stop, at, n in zip(box[:2], box[2:], centre, size):
+        for start, stop, at, n in zip(*box, centre, size):
             ends = [n * (Fraction(at) + sign * Fraction(share) / 2) for sign in (-1, 1)]
             assert 0 <= start <= stop <= n
             assert list(range(start, stop)) == pixels(*ends, n)
@@ -61,10 +60,10 @@ def test_around_has_the_pixels_whose_centres_are_inside(size, jit, static):
 @each_way
 @pytest.mark.parametrize("size", SIZES)
 def test_within_has_its_whole_size_at_one_of_its_places(size, jit, static):
-    place, side = drawn(2)
+    place, side = drawn(2, len(size))
     got = run(boxes.within, place, side, size, jit, static)
     for box, at, share in zip(got, place.tolist(), side.tolist()):
-        for start, stop, down, n in zip(box[:2], box[2:], at, size):
+        for start, stop, down, n in zip(*box, at, size):
             length = max(1, len(pixels(0, n * Fraction(share), n)))
             places = n - length + 1
             assert stop - start == length
@@ -74,48 +73,59 @@ def test_within_has_its_whole_size_at_one_of_its_places(size, jit, static):
             )
 
 
-@pytest.mark.parametrize(("axis", "rank"), [(1, 3), (1, 4), (2, 5)])
+@each_way
+@pytest.mark.parametrize(
+    ("size", "axes", "rank", "stride"),
+    [
+        ((7, 5), (1, 2), 4, 1),
+        ((8, 12), (2, 3), 4, 4),
+        ((12,), (2,), 3, 1),
+        ((6, 4, 2), (1, 2, 4), 5, 2),
+    ],
+)
+def test_pasted_and_kept_are_counted(size, axes, rank, stride, jit, static):
+    """Against arrays in which the elements of the box are set."""
+    place, side = drawn(3, len(size))
+
+    @tf.function(jit_compile=jit)
+    def call(place, side, *given):
+        given = size if static else given
+        box = boxes.around(place, side, given)
+        # Cells are for sizes that are known.
+        known = size if stride > 1 else given
+        return (
+            box,
+            boxes.pasted(box, known, axes, rank, stride),
+            boxes.kept_share(box, given),
+        )
+
+    box, got, share = call(place, side, *map(tf.constant, size))
+    set_by_hand = np.zeros([B, *size], int)
+    for k, (start, stop) in enumerate(zip(*map(np.asarray, box))):
+        set_by_hand[(k, *map(slice, start, stop))] = 1
+    cells = set_by_hand
+    for axis in range(len(size), 0, -1):
+        cells = np.add.reduceat(cells, np.arange(0, size[axis - 1], stride), axis)
+    shape = [B, *[1] * (rank - 1)]
+    for axis, n in zip(axes, cells.shape[1:]):
+        shape[axis] = n
+    np.testing.assert_array_equal(got, cells.reshape(shape))
+    kept = np.float32(1 - set_by_hand.reshape(B, -1).mean(axis=1))
+    np.testing.assert_allclose(share, kept, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [boxes.around, boxes.within])
+def test_draws_for_another_number_of_axes_are_refused(make):
+    message = (
+        r"must have the shape \(batch, 1\), a number for each axis .* got \(5, 2\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        make(tf.zeros([5, 2]), tf.zeros([5]), [7])
+
+
+@pytest.mark.parametrize(("axis", "rank"), [(1, 2), (1, 4), (2, 5)])
 def test_align(axis, rank):
-    inside = tf.random.stateless_uniform([2, 3, 4], [1, 2])
-    shape = [2, *[1] * (axis - 1), 3, 4, *[1] * (rank - axis - 2)]
-    got = boxes.align(inside, axis, rank)
-    np.testing.assert_array_equal(got, np.reshape(inside, shape))
-
-
-def test_image_size_is_static_where_it_can_be():
-    known = {"video": tf.TensorSpec([None, 9, 7, 5, 3])}
-    assert boxes.image_size(known) == (7, 5)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 5, 3])])
-    def size(image):
-        height, width = boxes.image_size(image)
-        assert width == 5
-        return height
-
-    assert int(size(tf.zeros([2, 7, 5, 3]))) == 7
-
-
-def checked(*shapes, static):
-    """Compares the sizes of an image, a mask and weights, and counts comparisons."""
-    given = [tf.zeros(shape, tf.uint8) for shape in shapes]
-    known = [tensor.shape if static else [None] * tensor.shape.rank for tensor in given]
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8) for shape in known])
-    def check(image, mask, weights):
-        parts = Parts(image, {"mask": mask, "label": tf.zeros([2, 10])}, weights)
-        operations = boxes.check_sizes("me", parts)
-        with tf.control_dependencies(operations):
-            return tf.constant(len(operations))
-
-    return int(check(*given))
-
-
-def test_check_sizes():
-    image, mask, weights = [2, 7, 5, 3], [2, 7, 5], [2, 7, 5, 1]
-    assert checked(image, mask, weights, static=True) == 0
-    assert checked(image, mask, weights, static=False) == 1
-    assert checked([2, 4, 7, 5, 3], [2, 4, 7, 5], [2, 4, 7, 5], static=False) == 1
-    message = "me: images, masks and weights of pixels must have one height and width"
-    for other in ((image, [2, 5, 7], weights), (image, mask, [2, 7, 6, 1])):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            checked(*other, static=False)
+    value = tf.random.stateless_uniform([2, 3], [1, 2])
+    got = boxes.align(value, axis, rank)
+    shape = [2, *[1] * (axis - 1), 3, *[1] * (rank - axis - 1)]
+    np.testing.assert_array_equal(got, np.reshape(value, shape))

@@ -1,9 +1,9 @@
-"""CutMix: a rectangle of one image pasted into another."""
+"""CutMix: a box of one example pasted into another."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -12,6 +12,7 @@ from tfmixup.elements import Parts
 from tfmixup.mixers import boxes
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, draw_shape
+from tfmixup.mixers.pasting import BoxMixer
 
 __all__ = ["CutMix", "CutMixParams"]
 
@@ -20,10 +21,10 @@ class CutMixParams(NamedTuple):
     """Sampled parameters of `CutMix`.
 
     Attributes:
-      lam: float32 (B,), or (1,) where the batch shares it: the rectangle has the area
-        1 − λ before it is clipped at the border.
-      centre: float32 (B, 2) or (1, 2), in [0, 1): the rectangle's centre, down and
-        across, as shares of height and width.
+      lam: float32 (B,), or (1,) where the batch shares it: the box has the share 1 − λ
+        of the elements before it is clipped at the border.
+      centre: float32 (B, d) or (1, d), in [0, 1): the box's centre along its d axes, as
+        a share of their sizes. Of images d is 2: down and across.
     """
 
     lam: tf.Tensor
@@ -31,22 +32,27 @@ class CutMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class CutMix(LambdaMixer):
+class CutMix(LambdaMixer, BoxMixer):
     """Pastes a rectangle of one image into another, and blends labels by area.
 
         x = M ⊙ x_i + (1 − M) ⊙ x_j
         y = mean(M)·y_i + (1 − mean(M))·y_j
 
-    M is 0 inside a rectangle of sides √(1 − λ)·H and √(1 − λ)·W, with λ ~ Beta(α, α),
-    around a centre that is uniform over the image; it is rounded to whole pixels and
+    M is 0 inside a box, whose side is (1 − λ)^(1/d) of the size along each of its d
+    axes, with λ ~ Beta(α, α). For images that is a rectangle of √(1 − λ)·H and
+    √(1 − λ)·W. Its centre is uniform over the image. It is rounded to whole pixels and
     clipped at the border. The label's weight is M's mean, counted after that: the share
-    of pixels that are really kept.
+    of elements that are really kept.
 
-    Images are (B, H, W, channels), video is (B, T, H, W, channels), with one rectangle
-    for all frames; all features of an element need one H and one W. Targets that have
-    the image's pixels, (B, H, W, ...), are pasted by the same rectangle: masks, depth
-    maps. Their sample weights are pasted too; a weight of an example becomes one of
-    each of its pixels, (B, H, W). Other targets are blended.
+    By default a box spans height and width of images (B, H, W, channels) or video (B,
+    T, H, W, channels), with one rectangle for all frames. `axes` says it otherwise. All
+    features of an element need one size along these axes.
+
+    Targets that have the features' pixels, (B, H, W, ...), are pasted by the same box:
+    masks, depth maps, labels of frames. Of a whole fraction of the size, (B, H/k, W/k,
+    ...), an entry is blended by the share of its k² pixels that are kept. Sample
+    weights follow their target: a weight of an example becomes one of each of its
+    pixels, (B, H, W). Other targets are blended by mean(M).
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0; 1 (the default
@@ -56,7 +62,12 @@ class CutMix(LambdaMixer):
         Beta(α, α).
       lam_range: (low, high): the distribution truncated to that range. What is clipped
         at the border is kept besides.
-      per: "example" for a rectangle per example, or "batch" for one for all.
+      axes: the axes of a batch that a box spans, counted from the batch, axis 0: (2, 3)
+        for images (B, C, H, W), (1,) for a piece of a sound, a time series or a
+        sentence (B, T, ...), (1, 2, 3) for volumes (B, D, H, W, C). Targets have these
+        axes where the features have them, or directly after the batch. None for height
+        and width of images and video with channels last.
+      per: "example" for a box per example, or "batch" for one for all.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: integer labels are one-hot encoded to this many classes, integer
         masks (B, H, W) or (B, H, W, 1) pixel by pixel.
@@ -67,7 +78,7 @@ class CutMix(LambdaMixer):
       integer_masks: True keeps masks as class ids of their dtype and shape, with
         `ignore_label` among them: for
         `keras.losses.SparseCategoricalCrossentropy(ignore_class=...)`.
-      feature_keys: keys of dict elements that hold images.
+      feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets.
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
       dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or
@@ -84,6 +95,8 @@ class CutMix(LambdaMixer):
       >>> mixed_images, mixed_labels = mixer(images, labels)
       >>> mixed_images.shape, mixed_labels.shape
       (TensorShape([8, 32, 48, 3]), TensorShape([8, 10]))
+      >>> series, labels = tf.zeros([8, 100, 6]), tf.range(8)
+      >>> mixed_series, _ = CutMix(num_classes=10, axes=(1,))(series, labels)
 
     References:
       Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
@@ -91,8 +104,6 @@ class CutMix(LambdaMixer):
     """
 
     alpha: float = 1.0
-
-    moves_pixels: ClassVar[bool] = True
 
     def sample(
         self,
@@ -109,7 +120,7 @@ class CutMix(LambdaMixer):
 
         Returns:
           `CutMixParams` with `lam` of shape ([num_batches,] B) and `centre` of shape
-          ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
+          ([num_batches,] B, d); 1 in place of B with `per="batch"`.
 
         Examples:
           >>> CutMix().sample(4, seed=[1, 2]).centre.shape
@@ -117,19 +128,21 @@ class CutMix(LambdaMixer):
         """
         for_lam, for_centre = seeding.split(seed, 2)
         shape = draw_shape(self.per, batch_size, num_batches)
-        centre = tf.random.stateless_uniform([*shape, 2], for_centre)
+        centre = tf.random.stateless_uniform([*shape, self.box_rank], for_centre)
         return CutMixParams(self.draw_lam(batch_size, for_lam, num_batches), centre)
 
     def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:
-        """Pastes the second image's rectangle into the first image."""
-        height, width = boxes.image_size(first.features)
-        box = boxes.around(params.centre, tf.sqrt(1 - params.lam), height, width)
-        return boxes.paste_recipe(box, first.features, self.dtype)
+        """Pastes the second example's box into the first example."""
+        size = self.size_of(first.features)
+        side = _root(1 - params.lam, self.box_rank)
+        box = boxes.around(params.centre, side, size)
+        return self.paste_recipe(box, first.features)
 
-    def check_spec(self, parts: Parts) -> None:
-        """Refuses batches without images that have one height and width."""
-        boxes.check_spec(type(self).__name__, parts, self)
 
-    def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Makes unequal sizes raise that were not static."""
-        return boxes.check_sizes(self.name, parts)
+def _root(share: tf.Tensor, degree: int) -> tf.Tensor:
+    """The side of a cube that has a share of the volume."""
+    if degree < 3:
+        return tf.sqrt(share) if degree == 2 else share
+    # Compiled powers may differ in their last bits, which rounding to float32 drops.
+    root = tf.pow(tf.cast(share, tf.float64), 1 / degree)
+    return tf.cast(root, tf.float32)

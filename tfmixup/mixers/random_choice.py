@@ -170,8 +170,8 @@ class RandomChoice(Mixer):
 
             return choose(of)
 
-        def second_of(target: tf.Tensor) -> tf.Tensor:
-            return choose(lambda recipe: recipe.second_of(target))
+        def second_of(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+            return choose(lambda recipe: recipe.second_of(part, target))
 
         return Recipe(
             lambda a, b: choose(lambda recipe: recipe.feature(a, b)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
@@ -10,9 +11,9 @@ import tensorflow as tf
 from tfmixup import checks, seeding
 from tfmixup.elements import Parts
 from tfmixup.mixers import boxes
-from tfmixup.mixers.base import Mixer, Recipe
+from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import check_sharing, draw_shape, unmixed_by_chance
-from tfmixup.options import Options
+from tfmixup.mixers.pasting import BoxMixer
 
 __all__ = ["ResizeMix", "ResizeMixParams"]
 
@@ -23,8 +24,8 @@ class ResizeMixParams(NamedTuple):
     Attributes:
       scale: float32 (B,), or (1,) where the batch shares it: sides of the pasted image
         as a share τ of height and width; 0 for an example that is not mixed.
-      place: float32 (B, 2) or (1, 2), in [0, 1): where it lies, down and across, 0
-        being the first place that is possible.
+      place: float32 (B, d) or (1, d), in [0, 1): where it lies along its d axes, 0
+        being the first place that is possible. Of images d is 2: down and across.
     """
 
     scale: tf.Tensor
@@ -32,7 +33,7 @@ class ResizeMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class ResizeMix(Options, Mixer):
+class ResizeMix(BoxMixer):
     """Pastes the partner's whole image, made smaller, and blends labels by area.
 
         x = paste(x_i, resize(x_j, τ)),   τ ~ U(0.1, 0.8)
@@ -43,12 +44,17 @@ class ResizeMix(Options, Mixer):
     is about τ². No part of the partner is lost, as CutMix may cut its object off.
 
     Targets and sample weights that have the image's pixels are resized (to the nearest
-    value) and pasted alike. Shapes are those of `CutMix`.
+    value) and pasted alike. Shapes are those of `CutMix`, but for targets of a fraction
+    of the size, which are refused. With `axes` τ is the share of each of d axes, and A
+    is about τ^d.
 
     Args:
       scale: (low, high), 0 <= low < high <= 1: τ is uniform between. The paper's is
         (0.1, 0.8).
-      per: "example" for a rectangle per example, or "batch" for one for all.
+      axes: the axes of a batch that a box spans, as in `CutMix`: (2, 3) for images (B,
+        C, H, W), (1,) to paste a whole series, made shorter. None for height and width
+        of images and video with channels last.
+      per: "example" for a box per example, or "batch" for one for all.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1]; 0
         only casts and encodes: right for validation data.
       interpolation: of images: "bilinear" between the four nearest pixels, or
@@ -88,7 +94,7 @@ class ResizeMix(Options, Mixer):
     probability: float = 1.0
     interpolation: str = "bilinear"
 
-    moves_pixels: ClassVar[bool] = True
+    blends_cells: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be."""
@@ -113,7 +119,7 @@ class ResizeMix(Options, Mixer):
 
         Returns:
           `ResizeMixParams` with `scale` of shape ([num_batches,] B) and `place` of
-          shape ([num_batches,] B, 2); 1 in place of B with `per="batch"`.
+          shape ([num_batches,] B, d); 1 in place of B with `per="batch"`.
 
         Examples:
           >>> ResizeMix().sample(4, seed=[1, 2]).scale.shape
@@ -122,40 +128,29 @@ class ResizeMix(Options, Mixer):
         for_scale, for_place, for_chance = seeding.split(seed, 3)
         shape = draw_shape(self.per, batch_size, num_batches)
         scale = tf.random.stateless_uniform(shape, for_scale, *self.scale)
-        place = tf.random.stateless_uniform([*shape, 2], for_place)
+        place = tf.random.stateless_uniform([*shape, self.box_rank], for_place)
         scale = unmixed_by_chance(scale, 0.0, self.probability, for_chance)
         return ResizeMixParams(scale, place)
 
     def recipe(self, first: Parts, second: Parts, params: ResizeMixParams) -> Recipe:
-        """Pastes the whole second image, made smaller, into the first image."""
-        height, width = boxes.image_size(first.features)
-        box = boxes.within(params.place, params.scale, height, width)
-        nothing = params.scale == 0
-        box = box._replace(
-            bottom=tf.where(nothing, box.top, box.bottom),
-            right=tf.where(nothing, box.left, box.right),
-        )
+        """Pastes the whole second example, made smaller, into the first example."""
+        size = self.size_of(first.features)
+        start, stop = boxes.within(params.place, params.scale, size)
+        nothing = params.scale[:, tf.newaxis] == 0
+        box = boxes.Box(start, tf.where(nothing, start, stop))
 
-        def resize(image: tf.Tensor, axis: int, exact: bool) -> tf.Tensor:
+        def resize(image: tf.Tensor, axes: Sequence[int], exact: bool) -> tf.Tensor:
             nearest = exact or self.interpolation == "nearest"
             if not nearest and self.dtype == "float64":
                 image = tf.cast(image, tf.float64)
             along = _nearest if nearest else _bilinear
-            small = along(image, box.top, box.bottom, axis)
-            small = along(small, box.left, box.right, axis + 1)
+            for k, axis in enumerate(axes):
+                image = along(image, box.start[:, k], box.stop[:, k], axis)
             if not nearest and self.dtype == "uint8":
-                return tf.cast(tf.round(small), tf.uint8)
-            return small
+                return tf.cast(tf.round(image), tf.uint8)
+            return image
 
-        return boxes.paste_recipe(box, first.features, self.dtype, resize)
-
-    def check_spec(self, parts: Parts) -> None:
-        """Refuses batches without images that have one height and width."""
-        boxes.check_spec(type(self).__name__, parts, self)
-
-    def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Makes unequal sizes raise that were not static."""
-        return boxes.check_sizes(self.name, parts)
+        return self.paste_recipe(box, first.features, resize)
 
 
 def _nearest(

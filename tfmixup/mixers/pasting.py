@@ -1,0 +1,389 @@
+"""Mixers that paste a box: which axes it spans, in features, targets and weights."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import numbers
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import tensorflow as tf
+
+from tfmixup.blending import Recipe
+from tfmixup.checks import see_docs
+from tfmixup.elements import Parts, describe
+from tfmixup.mixers import boxes
+from tfmixup.mixers.base import Mixer
+from tfmixup.options import Options
+
+__all__ = ["BoxMixer"]
+
+_Resize = Callable[[tf.Tensor, Sequence[int], bool], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class BoxMixer(Options, Mixer, abc.ABC):
+    """A mixer that pastes a box of one example into another.
+
+    Args:
+      axes: the axes of a batch that a box spans, such as (2, 3) for images (B, C, H,
+        W); None for H and W of (B, [T,] H, W, C).
+    """
+
+    _: dataclasses.KW_ONLY
+    axes: tuple[int, ...] | None = None
+
+    moves_pixels: ClassVar[bool] = True
+    # Whether a target may have one entry for several elements along each axis.
+    blends_cells: ClassVar[bool] = True
+
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        if self.axes is not None:
+            object.__setattr__(self, "axes", _checked_axes(self.axes))
+
+    @property
+    def box_rank(self) -> int:
+        """How many axes a box spans."""
+        return 2 if self.axes is None else len(self.axes)
+
+    def axes_of(self, feature: tf.Tensor) -> tuple[int, ...]:
+        """The axes of a feature that a box spans."""
+        rank = feature.shape.rank
+        return (rank - 3, rank - 2) if self.axes is None else self.axes
+
+    def size_of(self, features: Any) -> boxes.Size:
+        """The size of batched features along these axes, integers where static."""
+        first = tf.nest.flatten(features)[0]
+        return [boxes.length(first, axis) for axis in self.axes_of(first)]
+
+    def paste_recipe(
+        self, box: boxes.Box, features: Any, resize: _Resize | None = None
+    ) -> Recipe:
+        """Elements of the second example inside the box, of the first one outside.
+
+        Targets that have the axes of the box are pasted alike. If theirs are shorter, a
+        cell is blended by the share of its elements that are kept. Other targets are
+        blended by the share of all elements that are kept.
+
+        Args:
+          box: where to paste.
+          features: the first batch's; a box is that of all their other axes.
+          resize: makes what is seen through the box of the second example, (B, ...),
+            the box's axes in it, and whether only values may come that are there, as
+            ids of classes must be; None for the example as it is.
+        """
+        size = self.size_of(features)
+        lam = boxes.kept_share(box, size)
+
+        def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+            axes = self.axes_of(first)
+            if resize is not None:
+                second = resize(second, axes, False)
+            inside = boxes.pasted(box, size, axes, first.shape.rank) > 0
+            mixed = tf.where(inside, second, tf.cast(first, second.dtype))
+            return tf.cast(mixed, self.dtype)
+
+        def share(target: tf.Tensor) -> tf.Tensor:
+            place = _find(target, features, self)
+            if place is None:
+                return lam  # small boxes keep all of the first
+            axes, stride = place
+            rank = axes[-1] + 1
+            inside = boxes.pasted(box, size, axes, rank, stride)
+            if stride == 1:
+                kept = tf.cast(1 - inside, tf.float32)
+            else:
+                kept = boxes.outside(inside, stride**self.box_rank)
+            return tf.broadcast_to(kept, tf.shape(target)[:rank])
+
+        def second(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+            place = _find(target, features, self)
+            if resize is None or place is None or part.shape.rank <= place.axes[-1]:
+                return part
+            return resize(part, place.axes, True)
+
+        return Recipe(feature, lam, share, second)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches in which no box can be pasted everywhere."""
+        _check_features(parts.features, self)
+        for target in tf.nest.flatten(parts.targets):
+            if isinstance(target, tf.TensorSpec):
+                _check_target(target, parts.features, self)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Makes sizes raise that no spec could tell and that differ."""
+        axes = [(x, self.axes_of(x)) for x in tf.nest.flatten(parts.features)]
+        targets, weights = map(tf.nest.flatten, (parts.targets, parts.weights))
+        for k, target in enumerate(targets):
+            place = _find(target, parts.features, self)
+            if place is None or place.stride > 1:
+                continue
+            axes.append((target, place.axes))
+            if _spans(weights[k % len(weights)], place.axes):
+                axes.append((weights[k % len(weights)], place.axes))
+        if not any(None in _along(tensor.shape, a) for tensor, a in axes):
+            return []
+        sizes = tf.stack([tf.gather(tf.shape(tensor), a) for tensor, a in axes])
+        message = (
+            f"{self.name}: images, masks and weights of pixels must have one size "
+            "along the box's axes, but in this batch they have:"
+        )
+        same = tf.reduce_all(sizes == sizes[:1])
+        return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
+
+
+def _spans(weight: tf.Tensor | None, axes: Sequence[int]) -> bool:
+    """Whether there are weights along these axes; a length of 1 is for all."""
+    if weight is None or weight.shape.rank <= axes[-1]:
+        return False
+    return 1 not in _along(weight.shape, axes)
+
+
+def _checked_axes(axes: Any) -> tuple[int, ...]:
+    """Refuses what are no axes of a batch; returns them as a tuple."""
+    example = f"({axes},)" if isinstance(axes, int) else "(2, 3)"
+    if (
+        not isinstance(axes, Sequence)
+        or isinstance(axes, str)
+        or not all(
+            isinstance(a, numbers.Integral) and type(a) is not bool for a in axes
+        )
+    ):
+        raise TypeError(
+            f"axes must be a tuple of integers, got {axes!r}. Write axes={example}."
+        )
+    if not axes or min(axes) < 1 or list(axes) != sorted(set(axes)):
+        raise ValueError(
+            f"axes must be ascending and at least 1, got {tuple(axes)!r}. They count "
+            "from the batch, which is axis 0: axes=(1, 2) are height and width of "
+            "(batch, height, width, channels), axes=(2, 3) those of (batch, channels, "
+            "height, width)."
+        )
+    return tuple(map(int, axes))
+
+
+def _along(shape: tf.TensorShape, axes: Sequence[int]) -> list[int | None]:
+    return [shape[axis] for axis in axes]
+
+
+# Features ---------------------------------------------------------------------------
+
+
+def _check_features(features: Any, mixer: BoxMixer) -> None:
+    name, flat = type(mixer).__name__, tf.nest.flatten(features)
+    for spec in flat:
+        if mixer.axes is None:
+            _check_image(spec, name)
+        elif spec.shape.rank <= mixer.axes[-1]:
+            raise ValueError(
+                f"axes={mixer.axes} are not all there in {describe(spec)}, where the "
+                "batch is axis 0. Leave other features out of feature_keys."
+            )
+    first = tf.TensorShape(_along(flat[0].shape, mixer.axes_of(flat[0])))
+    for spec in flat[1:]:
+        if not first.is_compatible_with(_along(spec.shape, mixer.axes_of(spec))):
+            along = (
+                "in height or width" if mixer.axes is None else f"along {mixer.axes}"
+            )
+            raise ValueError(
+                f"{name} pastes one box into all features, and they differ {along}: "
+                f"{', '.join(map(describe, flat))}. Resize them, or leave all but one "
+                "out of feature_keys."
+            )
+
+
+def _check_image(spec: tf.TensorSpec, name: str) -> None:
+    """Refuses what is no image or video, or has its channels first."""
+    rank, came = spec.shape.rank, describe(spec)
+    if rank not in (4, 5):
+        raise ValueError(
+            f"{name} pastes rectangles and needs images (batch, height, "
+            "width, channels) or video (batch, time, height, width, channels), got "
+            f"{came}. Add a dimension for a single channel (x[..., tf.newaxis]), say "
+            "which axes a box spans (axes=(1,) for series), leave other features out "
+            "of feature_keys, or use tfmixup.MixUp." + see_docs("images_and_masks")
+        )
+    last = spec.shape[-1]
+    front = any(spec.shape[axis] in (1, 3) for axis in range(1, rank - 2))
+    why = "looks like channels first" if front and (last is None or last > 4) else ""
+    # Keras is slow to import, and without it nobody has set its format.
+    config = getattr(sys.modules.get("keras"), "config", None)
+    if config is not None and config.image_data_format() == "channels_first":
+        why = "comes where keras.config.image_data_format() is 'channels_first'"
+    if why:
+        raise ValueError(
+            f"{came} {why}. Write axes=({rank - 2}, {rank - 1}) if its last two "
+            f"dimensions are height and width, or axes=({rank - 3}, {rank - 2}) if its "
+            "last one is channels." + see_docs("images_and_masks")
+        )
+
+
+# Targets ----------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """Where a target has the axes of a box.
+
+    Attributes:
+      axes: of the target.
+      stride: how many elements of the features are one of the target along each axis.
+    """
+
+    axes: tuple[int, ...]
+    stride: int = 1
+
+
+def _find(target: tf.Tensor, features: Any, mixer: BoxMixer) -> _Place | None:
+    """Where a target, not encoded, has the axes of a box; None where it has not."""
+    found = _places(target, features, mixer)
+    return found[0] if found else None
+
+
+def _places(target: tf.Tensor, features: Any, mixer: BoxMixer) -> list[_Place]:
+    """Where a target may have the axes of a box: one place, or it cannot be told."""
+    if target.shape.rank == 2 and not _is_frames(target, mixer):
+        return []
+    layouts = _layouts(features, mixer)
+    for fits in (_equal, _compatible):
+        found = [_Place(axes) for axes, sizes in layouts if fits(target.shape, sizes)]
+        if found:
+            break
+    else:
+        strided = [
+            (axes, _stride(target.shape, axes, sizes)) for axes, sizes in layouts
+        ]
+        found = [_Place(axes, stride) for axes, stride in strided if stride]
+    # Masks beside images and video are the video's, which comes first.
+    return found[:1] if mixer.axes is None else list(dict.fromkeys(found))
+
+
+def _is_frames(target: tf.Tensor, mixer: BoxMixer) -> bool:
+    """Whether a target of two dimensions is a class id for each position."""
+    ids = target.dtype.is_integer and not mixer.keeps_integers
+    return ids and target.shape[1] != 1
+
+
+def _layouts(
+    features: Any, mixer: BoxMixer
+) -> list[tuple[tuple[int, ...], dict[int, int | None]]]:
+    """Where targets may have a box: its axes there, and the sizes they must have.
+
+    Without `axes`, all dimensions but the channels must be those of the image. With
+    them, the box's axes are where the features have them, or follow the batch.
+    """
+    shapes = [feature.shape for feature in tf.nest.flatten(features)]
+    if mixer.axes is None:
+        return [
+            ((len(s) - 3, len(s) - 2), {axis: s[axis] for axis in range(1, len(s) - 1)})
+            for s in sorted(shapes, key=len, reverse=True)
+        ]
+    leading = tuple(range(1, len(mixer.axes) + 1))
+    return [
+        (axes, dict(zip(axes, _along(shape, mixer.axes))))
+        for shape in shapes
+        for axes in (mixer.axes, leading)
+    ]
+
+
+def _equal(shape: tf.TensorShape, sizes: dict[int, int | None]) -> bool:
+    return shape.rank > max(sizes) and all(shape[a] == n for a, n in sizes.items())
+
+
+def _compatible(shape: tf.TensorShape, sizes: dict[int, int | None]) -> bool:
+    return shape.rank > max(sizes) and all(
+        shape[axis] == n or None in (shape[axis], n) for axis, n in sizes.items()
+    )
+
+
+def _stride(
+    shape: tf.TensorShape, axes: tuple[int, ...], sizes: dict[int, int | None]
+) -> int | None:
+    """The whole number of elements in a cell along each of two axes or more."""
+    shrunk = {axis: n for axis, n in sizes.items() if axis in axes}
+    others = {axis: n for axis, n in sizes.items() if axis not in axes}
+    if shape.rank <= max(sizes) or len(axes) < 2 or None in shrunk.values():
+        return None
+    stride = (sizes[axes[0]] or 0) // (shape[axes[0]] or 1)
+    cells = {axis: shape[axis] and shape[axis] * stride for axis in axes}
+    return stride if cells == shrunk and _compatible(shape, others) else None
+
+
+def _check_target(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+    """Refuses targets that can be neither pasted nor blended by one share."""
+    places = _places(target, features, mixer)
+    if len(places) == 1:
+        _check_pasted(target, places[0], mixer)
+    elif places:
+        raise ValueError(
+            f"the axes of the box may be {places[0].axes} or {places[1].axes} of the "
+            f"target {describe(target)}. Set sizes that are not known by "
+            "tf.ensure_shape. If sizes are equal, let the axes of the box follow the "
+            "batch, then a dimension of 1: (batch, height, width, 1, classes)."
+        )
+    elif (target.shape.rank or 0) >= 3:
+        _refuse_size(target, features, mixer)
+    elif target.shape.rank == 2 and mixer.box_rank == 1:
+        _check_row(target, features, mixer)
+
+
+def _check_pasted(target: tf.TensorSpec, place: _Place, mixer: BoxMixer) -> None:
+    name, came = type(mixer).__name__, describe(target)
+    if mixer.targets != "blend":
+        raise ValueError(
+            f"targets={mixer.targets!r} has one λ for the whole target, but {name} "
+            f"takes every pixel of {came} from one example. Use "
+            "targets='blend', which pastes dense targets."
+        )
+    if place.stride == 1:
+        return
+    cells = f"{came} has one entry for {place.stride} of the features along each axis"
+    if not mixer.blends_cells:
+        raise ValueError(
+            f"{cells}, and {name} cannot resize what is in a part of an entry. Resize "
+            "the target to the features, or use tfmixup.CutMix."
+        )
+    if mixer.integer_masks and target.dtype.is_integer:
+        raise ValueError(
+            f"{cells}, and integer_masks=True cannot keep one class id where a box "
+            "ends within an entry. Leave it out, so that masks come one-hot, or resize "
+            "the mask to the features with method='nearest'."
+        )
+
+
+def _refuse_size(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+    like = "be (batch, height, width, ...) like the image"
+    if mixer.axes is not None:
+        like = f"have the sizes of axes {mixer.axes} there or directly after the batch"
+    if mixer.box_rank > 1:
+        like += ", or all of them divided by one whole number"
+    shapes = ", ".join(str(feature.shape) for feature in tf.nest.flatten(features))
+    raise ValueError(
+        f"{type(mixer).__name__} pastes the same box into targets of three dimensions "
+        f"and more, which must {like}, got {describe(target)} beside {shapes}. Resize "
+        "them to the features (masks with method='nearest'), or use tfmixup.MixUp."
+    )
+
+
+def _check_row(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+    """Refuses (B, n) that may be one entry for each position, or a whole label."""
+    n, floats = target.shape[1], target.dtype.is_floating
+    lengths = [_along(x.shape, mixer.axes_of(x))[0] for x in tf.nest.flatten(features)]
+    if not (floats if n is None else n in lengths):
+        return
+    how = (
+        "For one entry a position add a dimension: y[..., tf.newaxis]. For classes of "
+        "the example give class ids and num_classes."
+        if floats
+        else "For one class id a position give num_classes and targets='blend'. Pad "
+        "sequences to another length."
+    )
+    raise ValueError(
+        f"the target {describe(target)} may have one entry for each position of the "
+        f"features, which {type(mixer).__name__} pastes, or be a label of the whole "
+        f"example. {how}"
+    )
