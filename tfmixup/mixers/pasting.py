@@ -246,18 +246,19 @@ def _find(target: tf.Tensor, features: Any, mixer: BoxMixer) -> _Place | None:
 
 def _places(target: tf.Tensor, features: Any, mixer: BoxMixer) -> list[_Place]:
     """Where a target may have the axes of a box: one place, or it cannot be told."""
-    if target.shape.rank == 2 and not _is_frames(target, mixer):
+    shape, layouts = target.shape, _layouts(features, mixer)
+    if shape.rank == 2 and not _is_frames(target, mixer):
         return []
-    layouts = _layouts(features, mixer)
-    for fits in (_equal, _compatible):
-        found = [_Place(axes) for axes, sizes in layouts if fits(target.shape, sizes)]
-        if found:
-            break
-    else:
-        strided = [
-            (axes, _stride(target.shape, axes, sizes)) for axes, sizes in layouts
-        ]
-        found = [_Place(axes, stride) for axes, stride in strided if stride]
+    tiers = (
+        [_Place(axes) for axes, sizes in layouts if _all(_equal, shape, sizes)],
+        [_Place(axes) for axes, sizes in layouts if _all(_compatible, shape, sizes)],
+        [
+            _Place(axes, stride)
+            for axes, sizes in layouts
+            if (stride := _stride(shape, axes, sizes))
+        ],
+    )
+    found = next(filter(None, tiers), [])
     # Masks beside images and video are the video's, which comes first.
     return found[:1] if mixer.axes is None else list(dict.fromkeys(found))
 
@@ -290,27 +291,34 @@ def _layouts(
     ]
 
 
-def _equal(shape: tf.TensorShape, sizes: dict[int, int | None]) -> bool:
-    return shape.rank > max(sizes) and all(shape[a] == n for a, n in sizes.items())
+def _equal(n: int | None, size: int | None) -> bool:
+    return n == size
 
 
-def _compatible(shape: tf.TensorShape, sizes: dict[int, int | None]) -> bool:
-    return shape.rank > max(sizes) and all(
-        shape[axis] == n or None in (shape[axis], n) for axis, n in sizes.items()
-    )
+def _compatible(n: int | None, size: int | None) -> bool:
+    return n == size or None in (n, size)
+
+
+def _all(
+    fit: Callable[[int | None, int | None], bool],
+    shape: tf.TensorShape,
+    sizes: dict[int, int | None],
+) -> bool:
+    there = shape.rank > max(sizes)
+    return there and all(fit(shape[axis], n) for axis, n in sizes.items())
 
 
 def _stride(
     shape: tf.TensorShape, axes: tuple[int, ...], sizes: dict[int, int | None]
 ) -> int | None:
-    """The whole number of elements in a cell along each of two axes or more."""
-    shrunk = {axis: n for axis, n in sizes.items() if axis in axes}
-    others = {axis: n for axis, n in sizes.items() if axis not in axes}
-    if shape.rank <= max(sizes) or len(axes) < 2 or None in shrunk.values():
+    """How many elements a cell has along each of two axes or more, or None."""
+    if shape.rank <= max(sizes) or len(axes) < 2:
         return None
-    stride = (sizes[axes[0]] or 0) // (shape[axes[0]] or 1)
-    cells = {axis: shape[axis] and shape[axis] * stride for axis in axes}
-    return stride if cells == shrunk and _compatible(shape, others) else None
+    cells, n = shape[axes[0]], sizes[axes[0]]
+    stride = n // cells if cells and n else 0
+    spanned = all(shape[a] and sizes[a] == shape[a] * stride for a in axes)
+    others = (_compatible(shape[a], n) for a, n in sizes.items() if a not in axes)
+    return stride if spanned and all(others) else None
 
 
 def _check_target(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
