@@ -197,6 +197,15 @@ def test_a_label_beside_masks_has_weights_of_one():
     np.testing.assert_array_equal(weights["mask"], hot(mask)[0])
 
 
+@pytest.mark.parametrize("shape", [(3, H, W), (H, W), (2 * H, 2 * W, 3)])
+def test_mixup_blends_masks_of_images_of_other_shapes(shape):
+    """Channels first, none, and images of twice the size."""
+    x, ids = np.zeros([N, *shape], "f"), [batch(k, int, False)[1] for k in (1, 2)]
+    _, got = tfmixup.MixUp(num_classes=C).apply(*((x, m) for m in ids), MIXUP)
+    want = blend(*(one_hot(m, C) for m in ids), LAM)
+    np.testing.assert_allclose(got, want, atol=1e-6)
+
+
 # Masks that are pasted --------------------------------------------------------------
 
 

@@ -117,6 +117,7 @@ def test_equal_arguments_make_equal_mixers(one, other):
 
 
 FIELDS = {
+    "axes": (2, 3),
     "alpha": 0.3,
     "distribution": tfd.Uniform(0.0, 1.0),
     "lam_range": (0.1, 0.9),

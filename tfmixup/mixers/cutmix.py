@@ -45,14 +45,14 @@ class CutMix(LambdaMixer, BoxMixer):
     of elements that are really kept.
 
     By default a box spans height and width of images (B, H, W, channels) or video (B,
-    T, H, W, channels), with one rectangle for all frames. `axes` says it otherwise. All
+    T, H, W, channels), with one rectangle for all frames. `axes` names other axes. All
     features of an element need one size along these axes.
 
     Targets that have the features' pixels, (B, H, W, ...), are pasted by the same box:
-    masks, depth maps, labels of frames. Of a whole fraction of the size, (B, H/k, W/k,
-    ...), an entry is blended by the share of its k² pixels that are kept. Sample
-    weights follow their target: a weight of an example becomes one of each of its
-    pixels, (B, H, W). Other targets are blended by mean(M).
+    masks, depth maps, labels of frames. A target of a whole fraction of the size, (B,
+    H/k, W/k, ...), is blended: each entry by the share of its k² pixels that are kept,
+    counted. Sample weights follow their target: a weight of an example becomes one of
+    each of its pixels, (B, H, W). Other targets are blended by mean(M).
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0; 1 (the default
@@ -62,11 +62,11 @@ class CutMix(LambdaMixer, BoxMixer):
         Beta(α, α).
       lam_range: (low, high): the distribution truncated to that range. What is clipped
         at the border is kept besides.
-      axes: the axes of a batch that a box spans, counted from the batch, axis 0: (2, 3)
-        for images (B, C, H, W), (1,) for a piece of a sound, a time series or a
-        sentence (B, T, ...), (1, 2, 3) for volumes (B, D, H, W, C). Targets have these
-        axes where the features have them, or directly after the batch. None for height
-        and width of images and video with channels last.
+      axes: the axes of a batch that a box spans; the batch is axis 0. (2, 3) is for
+        images (B, C, H, W), (1,) for a piece of a sound or a time series (B, T, ...),
+        (1, 2, 3) for volumes (B, D, H, W, C). Targets have these axes where the
+        features have them, or directly after the batch. None is for height and width of
+        images and video with channels last.
       per: "example" for a box per example, or "batch" for one for all.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: integer labels are one-hot encoded to this many classes, integer
