@@ -141,6 +141,17 @@ def test_speech_runs(example, capsys):
         assert f"{name:<18}  {error:10.1%}" in printed
 
 
+@pytest.mark.slow
+def test_time_series_runs(example, capsys):
+    pytest.importorskip("mnist1d")
+    errors = example("time_series").main(["--steps", "10", "--seeds", "1"])
+    assert len(errors) == 8
+    printed = capsys.readouterr().out
+    for (network, name), (error,) in errors.items():
+        assert 0 <= error <= 1
+        assert f"{network:<7}  {name:<18}  {error:10.1%}" in printed
+
+
 # What computes published numbers ---------------------------------------------------
 
 
