@@ -19,8 +19,10 @@ import tensorflow as tf
 __all__ = [
     "batch_seed",
     "boolean",
+    "cardinality",
     "choice",
     "dataset",
+    "eager",
     "finite_number",
     "fraction",
     "integer",
@@ -258,10 +260,28 @@ def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:
       dataset: to be looked at.
       also: what else to check, for the message.
     """
-    if int(dataset.cardinality()) == 0:
+    if cardinality(dataset) == 0:
         raise ValueError(
             "the dataset is empty. Check the split, filter or path it is made from"
             f"{also}."
+        )
+
+
+def cardinality(dataset: tf.data.Dataset) -> int:
+    """The number of elements, or tf.data's constant for a number that is not known.
+
+    A graph, such as that of a `flat_map`, computes the number only when it runs.
+    """
+    static = tf.get_static_value(dataset.cardinality())
+    return tf.data.UNKNOWN_CARDINALITY if static is None else int(static)
+
+
+def eager(name: str) -> None:
+    """Refuses to be called in a graph, for what looks at the data at once."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            f"called inside a tf.function, a map function or a graph, where {name} "
+            "cannot be looked at. Call it outside and pass the result in."
         )
 
 

@@ -156,7 +156,7 @@ def _given(
         raise ValueError(
             f"class_counts must be whole numbers >= 0, got {class_counts!r}."
         )
-    length = int(dataset.cardinality())
+    length = checks.cardinality(dataset)
     if length >= 0 and sum(values) != length:
         raise ValueError(
             f"class_counts sum to {sum(values)}, but the dataset has "
@@ -209,6 +209,7 @@ def _in_memory(
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
     """Reads the dataset once; returns counts, and the dataset of a class."""
+    checks.eager("the dataset")
     for spec in tf.nest.flatten(dataset.element_spec):
         if not isinstance(spec, tf.TensorSpec) or not spec.shape.is_fully_defined():
             raise ValueError(

@@ -64,7 +64,7 @@ def check_classes(dataset: Any, num_classes: Any, label_key: str) -> None:
     checks.integer("num_classes", num_classes, least=2)
     spec = label_of(dataset.element_spec, label_key)
     _check_label(spec, num_classes)
-    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+    if checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Give it before .repeat().")
     checks.not_empty(dataset)
 
@@ -117,6 +117,7 @@ def class_of(label: tf.Tensor, num_classes: int) -> tf.Tensor:
 
 def count(dataset: tf.data.Dataset, num_classes: int, label_key: str) -> np.ndarray:
     """Counts; arguments are checked."""
+    checks.eager("the dataset")
 
     def add(counts: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         ones = tf.ones_like(ids)

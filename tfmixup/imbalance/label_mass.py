@@ -54,9 +54,10 @@ def label_mass(
     """
     checks.dataset("dataset", dataset)
     checks.integer("num_classes", num_classes, least=2)
+    checks.eager("the dataset")
     if num_batches is not None:
         checks.integer("num_batches", num_batches)
-    elif int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+    elif checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Pass num_batches=...")
     label, _ = _read(dataset.element_spec, label_key, weight_key)
     for spec in label[:2]:

@@ -109,11 +109,7 @@ def _read(
     name: str, nest: Any, mixer: Mixer, static_size: int | None
 ) -> tuple[Any, Plan, int]:
     """The arrays as tensors, the plan for batches of them, and their length."""
-    if not tf.executing_eagerly():
-        raise RuntimeError(
-            f"called inside a tf.function or a graph, where {name} cannot be "
-            "looked at. Make the dataset outside and pass it in."
-        )
+    checks.eager(name)
     if not isinstance(nest, (tuple, dict, tf.data.Dataset)):
         raise TypeError(
             f"{name} must be a tuple (x, y), (x, y, sample_weight) or a dict "

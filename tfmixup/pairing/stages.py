@@ -167,7 +167,7 @@ def with_originals(both: tf.data.Dataset) -> tf.data.Dataset:
         return original.concatenate(mixed)
 
     flat = elements.flat_map_elements(both, each)
-    length = int(both.cardinality())
+    length = checks.cardinality(both)
     if length == tf.data.UNKNOWN_CARDINALITY:
         return flat
     length = length if length < 0 else 2 * length

@@ -177,10 +177,10 @@ def _check_lengths(
 ) -> None:
     if partner is not None:
         elements.check_same_spec("partner", dataset.element_spec, partner.element_spec)
-        if int(partner.cardinality()) == 0:
+        if checks.cardinality(partner) == 0:
             raise ValueError(_EMPTY_PARTNER)
     checks.not_empty(dataset)
-    stages.check_length(int(dataset.cardinality()), batch_size, drop_remainder)
+    stages.check_length(checks.cardinality(dataset), batch_size, drop_remainder)
 
 
 _EMPTY_PARTNER = "partner is empty: it has no example to give."
@@ -188,12 +188,12 @@ _EMPTY_PARTNER = "partner is empty: it has no example to give."
 
 def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
     # Empty places of a buffer make checkpoints large and slow.
-    length = int(dataset.cardinality())
+    length = checks.cardinality(dataset)
     return min(wanted, length) if length > 0 else wanted
 
 
 def _unknown_length(dataset: tf.data.Dataset) -> bool:
-    return int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    return checks.cardinality(dataset) == tf.data.UNKNOWN_CARDINALITY
 
 
 def _second_stream(
@@ -209,7 +209,7 @@ def _second_stream(
     """
     if not repeated:
         return dataset.shuffle(buffer_size, seed=seed)
-    if int(dataset.cardinality()) > 0:
+    if checks.cardinality(dataset) > 0:
         # One shuffle of all passes. A repeated shuffle counts its passes, and might go
         # on counting while a checkpoint is taken.
         return dataset.repeat().shuffle(buffer_size, seed=seed)
