@@ -1,4 +1,4 @@
-"""Pipelines that are built in a graph, where tf.data does not tell how long they are."""
+"""Pipelines built in a graph, where tf.data does not tell how long they are."""
 
 import numpy as np
 import pytest

@@ -638,9 +638,14 @@ def test_too_few_examples():
         batches.apply(tfmixup.in_batch(MIXER))
 
 
-def test_partner_that_turns_out_empty():
-    nothing = examples().filter(lambda x, y: False)
-    got = examples().apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
+@pytest.mark.parametrize("extra", [Y[0], RAGGED, SPARSE])
+def test_partner_that_turns_out_empty(extra):
+    def element(x, y):
+        return {"image": x, "label": y, "other": extra}
+
+    dataset = examples().map(element)
+    nothing = dataset.filter(lambda element: False)
+    got = dataset.apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
     # Its length is unknown until it is read: not silence, at least.
     message = "tfmixup.two_streams: partner is empty"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
@@ -775,6 +780,45 @@ def test_a_partner_of_another_unknown_size():
     got = unknown(3).apply(tfmixup.two_streams(MIXER, 4, partner=unknown(1)))
     with fails("two batches to be mixed have different shapes"):
         list(got)
+
+
+def of_lengths(lengths, element=lambda x, y: (x, y)):
+    def generate():
+        for n in lengths:
+            yield np.zeros([n], "float32"), 0
+
+    spec = tf.TensorSpec([None]), tf.TensorSpec([], tf.int64)
+    return tf.data.Dataset.from_generator(generate, output_signature=spec).map(element)
+
+
+@pytest.mark.parametrize(
+    ("element", "name", "hint"),
+    [
+        (lambda x, y: (x, y), r"element\[0\]", r"padded_shapes=\(\[None\], \[\]\)"),
+        (
+            lambda x, y: {"image": x, "label": y, "other": RAGGED},
+            r"element\[.*image.*\]",
+            r"tf\.image\.resize",
+        ),
+        (
+            lambda x, y: {"image": x[:2], "label": y, "other": (x,)},
+            r"element\[.*other.*\]\[0\]",
+            r"padded_shapes=\{.*image.*: \[None\], .*label.*: \[\]",
+        ),
+    ],
+)
+def test_examples_of_unequal_length(element, name, hint):
+    got = of_lengths([3, 4, 3, 3], element).apply(tfmixup.two_streams(CLASSES, 4))
+    message = rf"two_streams: examples have different shapes in {name}\. .*{hint}"
+    with fails(rf"{message}.*Shapes:.*(\[3\] \[4\]|\[4\] \[3\])"):
+        list(got)
+
+
+def test_examples_of_unknown_length_are_mixed_where_the_length_is_one():
+    stage = tfmixup.two_streams(CLASSES, 2, shuffle_buffer_size=1)
+    # In a batch: with this buffer every batch has one length.
+    got = of_lengths([3] * 4 + [5] * 2).apply(stage)
+    assert [x.shape[1] for x, _ in got] == [3, 3, 5]
 
 
 @pytest.mark.parametrize("route", ["two_streams", "in_batch"])

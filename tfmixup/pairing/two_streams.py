@@ -221,18 +221,14 @@ def _second_stream(
 
 def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
     """Lets an endless dataset raise at its end, which only an empty one has."""
-    specs = tf.nest.flatten(endless.element_spec)
-    if any(not isinstance(s, tf.TensorSpec) or s.shape.rank is None for s in specs):
-        return endless  # there is no making an example of other kinds of extra keys
 
-    def fail(number: tf.Tensor) -> Any:
+    def fail(number: tf.Tensor) -> tf.data.Dataset:
         with tf.control_dependencies([tf.debugging.Assert(number < 0, [message])]):
-            return tf.nest.map_structure(
-                lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype),
-                endless.element_spec,
-            )
+            # A dataset, since no example can be made of every kind of extra key.
+            return endless.take(tf.identity(number))
 
-    return endless.concatenate(elements.map_elements(tf.data.Dataset.range(1), fail))
+    failing = elements.flat_map_elements(tf.data.Dataset.range(1), fail)
+    return endless.concatenate(failing)
 
 
 def _batched(
@@ -245,7 +241,7 @@ def _batched(
 ) -> tf.data.Dataset:
     """`Dataset.padded_batch`, or `Dataset.batch` without `padded_shapes`."""
     if padded_shapes is None:
-        return dataset.batch(
+        return _of_one_shape(dataset, batch_size).batch(
             batch_size,
             drop_remainder=drop_remainder,
             num_parallel_calls=num_parallel_calls,
@@ -265,6 +261,70 @@ def _batched(
             f"{dataset.element_spec}, with None for every dimension that varies, as "
             f"in tf.data.Dataset.padded_batch: {error}"
         ) from None
+
+
+def _of_one_shape(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Lets examples of several shapes raise before TensorFlow batches them.
+
+    A size that the spec does not tell may be the same in all examples, as it often is
+    where a generator yields them.
+    """
+    spec = dataset.element_spec
+    named = _named_components("element", spec)
+    unknown = {k: s.shape.rank for k, s in named.items() if _size_unknown(s)}
+    if not unknown:
+        return dataset
+    padded = ""
+    if all(isinstance(component, tf.TensorSpec) for component in named.values()):
+        shapes = tf.nest.map_structure(lambda component: [*component.shape], spec)
+        padded = f"Pass padded_shapes={shapes} to pad each batch. "
+    hint = f"{padded}Images can be resized to one shape: tf.image.resize. Shapes:"
+
+    def check(state: Any, element: Any) -> tuple[Any, Any]:
+        position, first = state
+        given = _named_components("element", element)
+        now = {name: tf.shape(given[name]) for name in unknown}
+        first = {
+            name: tf.where(position == 0, now[name], first[name]) for name in unknown
+        }
+        same = [
+            tf.debugging.Assert(
+                tf.reduce_all(first[name] == now[name]),
+                [
+                    f"tfmixup.two_streams: examples have different shapes in {name}. "
+                    + hint,
+                    first[name],
+                    now[name],
+                ],
+            )
+            for name in unknown
+        ]
+        with tf.control_dependencies(same):
+            return ((position + 1) % batch_size, first), element
+
+    start = {name: tf.zeros([rank], tf.int32) for name, rank in unknown.items()}
+    return dataset.scan(
+        (tf.constant(0), start), tf.autograph.experimental.do_not_convert(check)
+    )
+
+
+def _size_unknown(spec: Any) -> bool:
+    dense = isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
+    return dense and not spec.shape.is_fully_defined()
+
+
+def _named_components(name: str, nest: Any) -> dict[str, Any]:
+    """Every component of an element, by what one would write: element[0]['image']."""
+    if isinstance(nest, dict):
+        parts = list(nest.items())
+    elif isinstance(nest, tuple):
+        parts = list(enumerate(nest))
+    else:
+        return {name: nest}
+    named: dict[str, Any] = {}
+    for key, part in parts:
+        named.update(_named_components(f"{name}[{key!r}]", part))
+    return named
 
 
 def _values_like(spec: Any, padding_values: Any) -> Any:
