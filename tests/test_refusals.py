@@ -9,6 +9,7 @@ import dataclasses
 import re
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -79,12 +80,31 @@ MASKS = {"num_classes": 3, "ignore_label": 255}
 TWO = {"mixers": [MIXER, MIXER]}
 STREAMS = {"mixer": MIXER, "batch_size": 4}
 REMIX2, RATE = {"class_counts": [3, 1]}, {"sample_rate": 8000}
+HUGE = 10**400  # no float can hold it
 NO_MIXERS = tfmixup.MixUp, 0.2, None, lambda x, y: (x, y)
 
 # fmt: off
 ARGUMENTS = [
     *each("MixUp", "alpha", V,
         " must be finite and not negative, got {}.*Use alpha=0 f", -0.1, NAN, INF),
+    *(
+        row
+        for name, argument, value, others in [
+            ("MixUp", "alpha", HUGE, {}),
+            ("MixUp", "probability", HUGE, {}),
+            ("MixUp", "lam_range", (0, HUGE), {}),
+            ("MixUp", "label_smoothing", HUGE, {"num_classes": 3}),
+            ("CMixup", "bandwidth", HUGE, {}),
+            ("Remix", "class_counts", [3, HUGE], {}),
+            ("Remix", "kappa", HUGE, REMIX2),
+            ("RandomChoice", "weights", (HUGE, 1), TWO),
+            ("BetweenClass", "sample_rate", HUGE, {}),
+            ("two_streams", "batch_size", HUGE, {"mixer": MIXER}),
+            ("two_streams", "shuffle_buffer_size", HUGE, STREAMS),
+        ]
+        for row in each(name, argument, V, " must (be|satisfy) .*got .*000", value,
+            **others)
+    ),
     *each("MixUp", "alpha", T, NUMBER + r" \(.*Pass a Python float, such as alpha=0.2",
         "0.2", True, None, (0.2, 0.4)),
     *each("MixUp", "alpha", V, EXTREME, 1e-40, 1e-31, 1e31, 1e40),
@@ -239,6 +259,8 @@ def test_arguments(name, arguments, error, message):
         ((0,), TypeError, r"device must be a string, got 0. For example '/gpu:0'"),
         (("auto", 0), ValueError, "buffer_size must be at least 1, got 0"),
         (("auto", 1.5), TypeError, "buffer_size must be an integer, got 1.5"),
+        (("auto", [2]), TypeError, r"buffer_size must be an integer, got \[2\]"),
+        (("auto", HUGE), ValueError, r"buffer_size must be less than 2\*\*63"),
     ],
 )
 def test_prefetch_to_device(arguments, error, message):
@@ -487,11 +509,69 @@ def test_lists_are_no_elements_and_a_pair_of_batches_is_none():
         CLASSES((X, IDS), (X, IDS))
 
 
-def test_stages_of_what_is_no_dataset():
+STAGES = {
+    "two_streams": tfmixup.two_streams(MIXER, 4),
+    "in_batch": tfmixup.in_batch(MIXER),
+    "prefetch_to_device": tfmixup.prefetch_to_device(),
+}
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches as Keras has them."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, k):
+        return np.zeros([4, 5], "float32"), np.zeros([4, 3], "float32")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_of_what_is_no_dataset(name):
     message = r"what it is applied to must be a tf.data.Dataset, got tuple.*from_tensor"
-    for stage in (tfmixup.two_streams(MIXER, 4), tfmixup.in_batch(MIXER)):
-        with refused(TypeError, message, "(two_streams|in_batch)"):
-            stage((X, Y))
+    with refused(TypeError, message, name):
+        STAGES[name]((X, Y))
+    message = r"what it is applied to must not be a keras.utils.PyDataset, got Sequence"
+    with refused(TypeError, rf"{message}.*__getitem__.*from_generator\(", name):
+        STAGES[name](Sequence())
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_that_are_mapped(name):
+    message = (
+        rf"this is a function for Dataset.apply, .*Write \w+.apply\(tfmixup.{name}"
+    )
+    for batches in (slices((X, Y)), slices({"image": X, "label": Y})):
+        with refused(TypeError, message, name):
+            batches.batch(2).map(STAGES[name])
+
+
+def test_mixers_that_are_applied():
+    message = r".*Write batches.map\(mixer\), or batches.apply\(tfmixup.in_batch\(mixer"
+    with refused(TypeError, message, "MixUp"):
+        slices((X, Y)).batch(2).apply(MIXER)
+    with refused(TypeError, "a batch must not be a keras.utils.PyDataset", "MixUp"):
+        MIXER(Sequence())
+    with refused(
+        TypeError, "tensors must not be a keras.utils.PyDataset", "from_tensors"
+    ):
+        tfmixup.from_tensors(Sequence(), MIXER, 2)
+
+
+def test_a_py_dataset_is_mixed_as_the_message_says():
+    class Mixed(Sequence):
+        def __getitem__(self, k):
+            return MIXER(*super().__getitem__(k))
+
+    spec = tf.TensorSpec([4, 5]), tf.TensorSpec([4, 3])
+    data = Sequence()
+    batches = tf.data.Dataset.from_generator(
+        lambda: (data[k] for k in range(len(data))), output_signature=spec
+    )
+    model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    for given in (Mixed(), batches.apply(tfmixup.in_batch(MIXER))):
+        model.fit(given, verbose=0, shuffle=False)
 
 
 def test_unknown_number_of_dimensions():
@@ -875,6 +955,18 @@ def test_two_zipped_elements_are_no_features_and_targets(kind):
             mix()
 
 
+@pytest.mark.parametrize("entry", ["two_streams", "in_batch", "map"])
+def test_elements_beside_the_class_that_they_were_resampled_by(entry):
+    examples = slices((X, IDS)).rejection_resample(lambda x, y: y, [1 / 3] * 3)
+    message = (
+        r"the element looks like \(class, \(x, y\)\).*map\(lambda label, element: el"
+    )
+    name = "MixUp" if entry == "map" else entry
+    for mixer in (MIXER, CLASSES):
+        with refused(ValueError, message, name):
+            mixed(entry, examples, mixer, 2)
+
+
 def test_features_and_targets_of_several_parts_are_no_zip():
     a, b, c = zeros(3), zeros(2), zeros()
     for x, y in (
@@ -883,6 +975,7 @@ def test_features_and_targets_of_several_parts_are_no_zip():
         ({"a": a, "b": b}, {"a": a, "c": b}),
         ({"a": a}, {"a": a}),  # an autoencoder of one input
         ((a, a), a),
+        (c, (a, b)),  # no class ids before
     ):
         ds = tf.data.Dataset.from_tensor_slices((x, y))
         assert len(ds.apply(tfmixup.two_streams(tfmixup.MixUp(0.2), 2))) == N // 2

@@ -22,7 +22,6 @@ __all__ = [
     "Parts",
     "batch_size",
     "check_batched",
-    "check_not_zipped",
     "check_same_shapes",
     "check_same_spec",
     "check_unbatched",
@@ -379,37 +378,6 @@ def _refuse_boxes(targets: Any, batch_dims: int) -> None:
 def _is_dense(spec: Any) -> bool:
     dense = isinstance(spec, (tf.TensorSpec, tf.Tensor))
     return dense and spec.shape.rank is not None
-
-
-def check_not_zipped(element: Any) -> None:
-    """Refuses two zipped elements, whose first labels would pass for features.
-
-    ((x_i, y_i), (x_j, y_j)) is told from (x, y) by its two halves, which are tuples or
-    dicts of one structure, with the same dtypes and ranks.
-    """
-    if not (isinstance(element, tuple) and len(element) == 2):
-        return
-    halves = [part for part in element if isinstance(part, (tuple, dict))]
-    if len(halves) < 2 or len(tf.nest.flatten(halves[0])) < 2:
-        return
-    try:
-        tf.nest.assert_same_structure(*halves)
-    except (ValueError, TypeError):
-        return
-    kinds = [[_kind(leaf) for leaf in tf.nest.flatten(half)] for half in halves]
-    if kinds[0] == kinds[1]:
-        raise ValueError(
-            "the element looks like a pair of batches ((x, y), (x, y)), but this "
-            "function makes pairs by itself. Give it one dataset, or map mixer.pair "
-            "over the zipped batches. If these are features and targets, name them in "
-            "one dict." + see_docs("guide")
-        )
-
-
-def _kind(leaf: Any) -> Any:
-    if not hasattr(leaf, "dtype"):
-        leaf = tf.convert_to_tensor(leaf)
-    return tf.as_dtype(leaf.dtype), tf.TensorShape(leaf.shape).rank
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:

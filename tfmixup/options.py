@@ -100,7 +100,8 @@ def _check_targets(options: Options) -> None:
     """Refuses arguments on targets that cannot be, or do not go together."""
     if options.num_classes is not None:
         # One class would make every label certain: a binary label has two.
-        checks.integer("num_classes", options.num_classes, least=2)
+        num_classes = checks.integer("num_classes", options.num_classes, least=2)
+        object.__setattr__(options, "num_classes", num_classes)
         if options.num_classes > _MOST_CLASSES:
             raise ValueError(
                 f"num_classes={options.num_classes} is more than {_MOST_CLASSES:,}, "
@@ -108,8 +109,10 @@ def _check_targets(options: Options) -> None:
                 "without num_classes, which keeps class ids."
                 + see_docs("pairs_of_targets")
             )
-    smoothing = options.label_smoothing
-    checks.fraction("label_smoothing", smoothing, below_one=True)
+    smoothing = checks.fraction(
+        "label_smoothing", options.label_smoothing, below_one=True
+    )
+    object.__setattr__(options, "label_smoothing", smoothing)
     if smoothing and options.num_classes is None:
         raise ValueError(
             f"label_smoothing={smoothing} is for integer "

@@ -96,8 +96,8 @@ def class_balanced(
       Galdran et al., "Balanced-MixUp for Highly Imbalanced Medical Image
       Classification", 2021, arXiv 2109.09850
     """
-    check_classes(dataset, num_classes, label_key)
-    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    num_classes = check_classes(dataset, num_classes, label_key)
+    shuffle_buffer_size = checks.integer("shuffle_buffer_size", shuffle_buffer_size)
     checks.boolean("in_memory", in_memory)
     checks.seed(seed)
     shares = _shares(odds, num_classes)
@@ -136,7 +136,7 @@ def _shares(odds: Any, num_classes: int) -> np.ndarray:
     values = checks.numbers_by_class("odds", odds, num_classes, positive=False)
     if not any(values):
         raise ValueError(f"odds are all 0, so that no class could come: {odds!r}.")
-    if not math.isfinite(sum(values)):
+    if not math.isfinite(sum(map(float, values))):
         raise ValueError(
             f"odds must have a finite sum, got {odds!r}. Divide all of them by the "
             "largest."
@@ -152,9 +152,10 @@ def _given(
     values = checks.numbers_by_class(
         "class_counts", class_counts, num_classes, positive=False
     )
-    if any(value != int(value) for value in values):
+    if any(value != int(value) or value >= 2**63 for value in values):
         raise ValueError(
-            f"class_counts must be whole numbers >= 0, got {class_counts!r}."
+            "class_counts must be whole numbers from 0 to 2**63 - 1, got "
+            f"{class_counts!r}."
         )
     length = checks.cardinality(dataset)
     if length >= 0 and sum(values) != length:

@@ -54,19 +54,20 @@ def class_counts(
       >>> class_counts(ds, num_classes=3)
       array([3, 1, 0])
     """
-    check_classes(dataset, num_classes, label_key)
+    num_classes = check_classes(dataset, num_classes, label_key)
     return count(dataset, num_classes, label_key)
 
 
-def check_classes(dataset: Any, num_classes: Any, label_key: str) -> None:
-    """Refuses datasets that have no classes to be counted, by their specs."""
+def check_classes(dataset: Any, num_classes: Any, label_key: str) -> int:
+    """Refuses datasets without classes, by their specs; returns `num_classes`."""
     checks.dataset("dataset", dataset)
-    checks.integer("num_classes", num_classes, least=2)
+    num_classes = checks.integer("num_classes", num_classes, least=2)
     spec = label_of(dataset.element_spec, label_key)
     _check_label(spec, num_classes)
     if checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Give it before .repeat().")
     checks.not_empty(dataset)
+    return num_classes
 
 
 def label_of(element: Any, label_key: str) -> Any:

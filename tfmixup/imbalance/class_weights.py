@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -92,7 +91,7 @@ def _weights(class_weight: Any) -> np.ndarray:
             raise ValueError(
                 f"class_weight's keys must be class ids, integers >= 0, got {key!r}."
             )
-        if not checks.is_number(value) or not math.isfinite(value) or value < 0:
+        if not checks.is_finite(value) or value < 0:
             raise ValueError(
                 f"weights must be finite numbers >= 0, got {value!r} for class {key}."
             )

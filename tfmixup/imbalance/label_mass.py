@@ -53,10 +53,10 @@ def label_mass(
       array([0.75, 0.25])
     """
     checks.dataset("dataset", dataset)
-    checks.integer("num_classes", num_classes, least=2)
+    num_classes = checks.integer("num_classes", num_classes, least=2)
     checks.eager("the dataset")
     if num_batches is not None:
-        checks.integer("num_batches", num_batches)
+        num_batches = checks.integer("num_batches", num_batches)
     elif checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Pass num_batches=...")
     label, _ = _read(dataset.element_spec, label_key, weight_key)

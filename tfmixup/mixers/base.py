@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding, targets
+from tfmixup import checks, elements, lookalikes, seeding, targets
 from tfmixup.blending import at_ends
 from tfmixup.elements import Parts
 from tfmixup.options import Options
@@ -229,7 +229,7 @@ class Mixer(abc.ABC):
             return partner, self.sample(size, for_params)
 
         with checks.named(self.name):
-            elements.check_not_zipped(batch)
+            lookalikes.check_element(batch)
             return self._mix_one(batch, draw)
 
     @tf.autograph.experimental.do_not_convert

@@ -94,8 +94,9 @@ class Remix(MixUp):
                 "num_classes out."
             )
         hint = "It is the ratio at which one class gives way to another; 3 is usual."
-        checks.finite_number("kappa", self.kappa, least=1, hint=hint)
-        checks.fraction("tau", self.tau)
+        kappa = checks.finite_number("kappa", self.kappa, least=1, hint=hint)
+        object.__setattr__(self, "kappa", kappa)
+        object.__setattr__(self, "tau", checks.fraction("tau", self.tau))
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Blends features by λ, labels by λ_y, float32 (B,)."""

@@ -95,7 +95,7 @@ class ResizeMix(Options, Mixer):
         super().check_arguments()
         scale = checks.unit_range("scale", self.scale)
         object.__setattr__(self, "scale", scale)
-        check_sharing(self.per, self.probability)
+        check_sharing(self)
         checks.choice("interpolation", self.interpolation, ("bilinear", "nearest"))
 
     def sample(

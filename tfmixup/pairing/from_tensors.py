@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, lookalikes, seeding
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer, Plan
 from tfmixup.pairing import stages
@@ -76,7 +76,7 @@ def from_tensors(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
@@ -110,6 +110,7 @@ def _read(
 ) -> tuple[Any, Plan, int]:
     """The arrays as tensors, the plan for batches of them, and their length."""
     checks.eager(name)
+    checks.no_py_dataset(name, nest)
     if not isinstance(nest, (tuple, dict, tf.data.Dataset)):
         raise TypeError(
             f"{name} must be a tuple (x, y), (x, y, sample_weight) or a dict "
@@ -118,7 +119,7 @@ def _read(
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
     element = _as_tensors(name, nest)
-    elements.check_not_zipped(element)
+    lookalikes.check_element(element)
     parts = mixer.split(element)
     plan = mixer.plan(_spec(element, static_size))
     length = _length(name, element)

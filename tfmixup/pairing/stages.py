@@ -25,13 +25,13 @@ __all__ = [
 
 def check_arguments(
     mixer: Any, batch_size: Any, flags: dict[str, Any], seed: Any
-) -> None:
-    """Checks a mixer, a batch size, a seed and what is True or False."""
+) -> int:
+    """Checks a mixer, a seed and what is True or False; returns the batch size."""
     check_mixer(mixer)
     for name, value in flags.items():
         checks.boolean(name, value)
-    checks.integer("batch_size", batch_size)
     checks.seed(seed)
+    return checks.integer("batch_size", batch_size)
 
 
 def check_mixer(mixer: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, lookalikes, seeding
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
@@ -85,14 +85,14 @@ def two_streams(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
             "dataset.shuffle(...).batch(...).apply(tfmixup.in_batch(mixer))."
             + checks.see_docs("regression")
         )
-    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    shuffle_buffer_size = checks.integer("shuffle_buffer_size", shuffle_buffer_size)
     if partner is not None:
         hint = (
             "It is the dataset that the second stream is taken from; leave it out to "
@@ -106,10 +106,12 @@ def two_streams(
             + checks.see_docs("sound")
         )
 
-    @checks.named("tfmixup.two_streams")
+    @checks.stage(
+        "tfmixup.two_streams",
+        "Write examples.apply(tfmixup.two_streams(mixer, batch_size)).",
+    )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        checks.dataset("what it is applied to", dataset)
-        elements.check_not_zipped(dataset.element_spec)
+        lookalikes.check_element(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
             elements.check_unbatched(spec, mixer.options.keeps_integers)
