@@ -274,15 +274,34 @@ def test_prefetch_to_device(arguments, error, message):
         (5, r"int32 of shape \(\)"),
         ([1, 2, 3], r"int32 of shape \(3,\)"),
         ([1.0, 2.0], r"float32 of shape \(2,\)"),
+        ([True, False], r"bool of shape \(2,\)"),
+        ("a", r"string of shape \(\)"),
+        ([None, 1], r"\[None, 1\]"),
+        ([[1, 2], [3]], r"\[\[1, 2\], \[3\]\]"),
+        ([2**70, 1], r"\[1180591620717411303424, 1\]"),
+        ({"a": 1}, r"\{'a': 1\}"),
     ],
 )
 def test_seed_of_one_batch(seed, came):
-    for call in (
-        lambda: MIXER(X, Y, seed=seed),
-        lambda: MIXER.pair((X, Y), (X, Y), seed),
+    for call, name in (
+        (lambda: MIXER(X, Y, seed=seed), "MixUp"),
+        (lambda: MIXER.pair((X, Y), (X, Y), seed), "MixUp"),
+        (lambda: MIXER.sample(4, seed), None),
+        (lambda: CHOICE.sample(4, seed), None),
     ):
-        with refused(ValueError, f"seed must be two integers, .*got {came}", "MixUp"):
+        with refused(ValueError, f"seed must be two integers, .*got {came}", name):
             call()
+
+
+@pytest.mark.parametrize("mixer", [MIXER, tfmixup.CutMix(), tfmixup.ResizeMix()])
+def test_sample(mixer):
+    with refused(ValueError, "seed must be two integers, .*got None"):
+        mixer.sample(4, None)
+    for size in ("a", 2.5, None):
+        with refused(TypeError, f"batch_size must be an integer, got {size!r}"):
+            mixer.sample(size, [1, 2])
+    with refused(ValueError, "batch_size must be at least 0, got -1"):
+        mixer.sample(-1, [1, 2])
 
 
 def test_replace_checks_again():
@@ -359,6 +378,8 @@ ELEMENTS = [
         (RAGGED, Y)),
     *rows(T, r"features must be dense tensors, got \S*Sparse.*densify", MIXER,
         (SPARSE, Y)),
+    *rows(T, "features must be dense tensors, got None.*leave None out", MIXER,
+        ((X, None), Y)),
     *rows(V, r"elements have no features: x is \(\)", MIXER, ((), Y)),
     *rows(T, "sample_weight must be numbers, got bool.*Cast", MIXER, (X, Y, IDS > 0)),
     *rows(T, "sample weights must be dense tensors, got .*Ragged", MIXER,
@@ -487,6 +508,53 @@ def test_every_entry_passes_a_refusal_on_in_its_own_name(entry):
         name = kind if entry in ("map", "pair", "call", "pair by hand") else entry
         with refused(error, message, name):
             ENTRIES[entry](element, mixer)
+
+
+@pytest.mark.parametrize("route", ["two_streams", "in_batch", "map", "pair"])
+def test_none_among_features_and_targets(route):
+    name = route if route in tfmixup.__all__ else "MixUp"
+    for element, role in [
+        (lambda x, y: ((x, None), y), "features"),
+        (lambda x, y: (x, (y, None)), "targets"),
+    ]:
+        with refused(TypeError, f"{role} must be dense tensors, got None", name):
+            mixed(route, examples().map(element), MIXER, 4)
+
+
+@pytest.mark.parametrize("route", ["two_streams", "in_batch", "map", "pair", "partner"])
+def test_no_sample_weights_as_keras_has_them(route):
+    dataset = examples().map(lambda x, y: (x, y, None))
+    options = {}
+    if route == "partner":
+        options = {"partner": examples(), "padded_shapes": ([5], [3])}
+    route = "two_streams" if route == "partner" else route
+    batches = list(mixed(route, dataset, MIXER, 4, **options))
+    assert [[*map(len, batch)] for batch in batches] == [[4, 4]] * 3
+
+
+@pytest.mark.parametrize("partner", [True, False])
+def test_other_keys_that_are_no_tensors(partner):
+    def element(other):
+        return lambda x, y: {"image": x, "label": y, "other": other(x)}
+
+    def stage(dataset):
+        return tfmixup.two_streams(MIXER, 4, partner=dataset if partner else None)
+
+    nothing = examples().map(element(lambda x: None))
+    assert len(list(nothing.apply(stage(nothing)))) == 3
+    for other, kind in [
+        (tf.experimental.Optional.from_value, "OptionalSpec"),
+        (lambda x: tf.TensorArray(tf.float32, 1).unstack([x]), "TensorArraySpec"),
+    ]:
+        dataset = examples().map(element(other))
+        with refused(
+            TypeError, rf"element\['other'\] is of {kind}, which .*Leave", "two_streams"
+        ):
+            dataset.apply(stage(dataset))
+    some = examples().map(element(tf.data.Dataset.from_tensors))
+    message = "partner must yield .*NoneTensorSpec.* is not DatasetSpec"
+    with refused(ValueError, message, "two_streams"):
+        some.apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
 
 
 @pytest.mark.parametrize("entry", ["two_streams", "in_batch", "map", "pair"])

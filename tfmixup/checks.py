@@ -8,6 +8,7 @@ what came, and what to write instead.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import math
 import numbers
@@ -26,6 +27,7 @@ __all__ = [
     "eager",
     "finite_number",
     "fraction",
+    "hashable_fields",
     "integer",
     "is_finite",
     "is_number",
@@ -242,7 +244,13 @@ def seed(value: Any) -> None:
 
 def batch_seed(value: Any) -> tf.Tensor:
     """Refuses what is not a pair of integers; returns it as int32 of shape (2,)."""
-    seed = tf.convert_to_tensor(value)
+    try:
+        seed = tf.convert_to_tensor(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"seed must be two integers, such as seed=[1, 2], got {value!r}. "
+            "two_streams and in_batch take one integer."
+        ) from None
     if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
         raise ValueError(
             "seed must be two integers, such as seed=[1, 2], got "
@@ -352,6 +360,21 @@ def boolean(name: str, value: Any) -> None:
     """Refuses what is not True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def hashable_fields(mixer: Any) -> None:
+    """Refuses lists, arrays and the like in what makes two mixers equal."""
+    for field in dataclasses.fields(mixer) if dataclasses.is_dataclass(mixer) else ():
+        value = getattr(mixer, field.name, None)
+        try:
+            hash(value)
+        except TypeError:
+            if field.compare:
+                raise TypeError(
+                    f"{field.name} must be hashable, since mixers can be compared, got "
+                    f"{value!r} ({type(value).__name__}). Give a tuple, or declare the "
+                    "field with dataclasses.field(compare=False)."
+                ) from None
 
 
 def choice(name: str, value: Any, options: Sequence[Any]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "check_same_shapes",
     "check_same_spec",
     "check_unbatched",
+    "cond",
     "describe",
     "filter_elements",
     "flat_map_elements",
@@ -161,7 +162,9 @@ def to_tensors(parts: Parts) -> Parts:
 
     def tensor(value: Any) -> Any:
         composite = (tf.RaggedTensor, tf.SparseTensor, tf.experimental.ExtensionType)
-        return value if isinstance(value, composite) else tf.convert_to_tensor(value)
+        if value is None or isinstance(value, composite):
+            return value  # to be refused
+        return tf.convert_to_tensor(value)
 
     return map_parts(tensor, parts)
 
@@ -189,6 +192,23 @@ def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
 def head(parts: Parts, n: tf.Tensor) -> Parts:
     """The first `n` examples of a batch."""
     return map_parts(lambda tensor: tensor[:n], parts)
+
+
+def cond(
+    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
+) -> Parts:
+    """`tf.cond` with the static shapes of its first branch."""
+    shapes: list[tf.TensorShape] = []
+
+    def first() -> Parts:
+        parts = then()
+        shapes.extend(tensor.shape for tensor in leaves(parts))
+        return parts
+
+    parts = tf.cond(predicate, first, otherwise)
+    for tensor, shape in zip(leaves(parts), shapes):
+        tensor.set_shape(shape)
+    return parts
 
 
 def leaves(parts: Parts) -> list[Any]:
@@ -281,9 +301,9 @@ def _check_length(key: str, spec: Any) -> None:
 def _check_dense(role: str, spec: Any) -> None:
     if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
         raise TypeError(
-            f"{role} must be dense tensors, got {spec!r}. Pad ragged ones "
-            "(Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones."
-            + see_docs("sound")
+            f"{role} must be dense tensors, got {spec!r}. Pad ragged "
+            "ones (Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones, "
+            "leave None out." + see_docs("sound")
         )
 
 
@@ -405,6 +425,10 @@ def check_same_spec(name: str, first: Any, second: Any) -> None:
             continue
         if a is None or b is None:
             fail("only one of them has sample weights")
+        if not (hasattr(a, "dtype") and hasattr(b, "dtype")):  # Optional and the like
+            if a != b:
+                fail(f"{b} is not {a}")
+            continue
         if a.dtype != b.dtype:
             fail(f"{b.dtype.name} is not {a.dtype.name}")
         if not a.shape.is_compatible_with(b.shape):

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfmixup import checks, elements, lookalikes, seeding, targets
 from tfmixup.blending import at_ends
 from tfmixup.elements import Parts
+from tfmixup.mixers import by_hand
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Plan", "Recipe"]
@@ -172,7 +173,7 @@ class Mixer(abc.ABC):
             one-hot encoded.
           KeyError: a dict element has not all of the mixer's keys.
           tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
-            batches of different shapes.
+            batches of different shapes, or a parameter outside [0, 1].
 
         Examples:
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
@@ -181,7 +182,8 @@ class Mixer(abc.ABC):
           array([2.], dtype=float32)
         """
         with checks.named(self.name):
-            return self._mix_two(first, second, lambda _: params, keep_first)
+            checked = functools.partial(by_hand.check_params, self, params)
+            return self._mix_two(first, second, checked, keep_first)
 
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
         """Mixes the examples of one batch: i with `partner[i]`.
@@ -198,7 +200,13 @@ class Mixer(abc.ABC):
           TypeError, ValueError: as `apply`.
         """
         with checks.named(self.name):
-            return self._mix_one(element, lambda _: (partner, params))
+            return self._mix_one(
+                element,
+                lambda size: (
+                    by_hand.check_partner(self.name, partner, size),
+                    by_hand.check_params(self, params, size),
+                ),
+            )
 
     # `Dataset.map(mixer)` converts a callable object unless the object has this mark;
     # `do_not_convert` sets it on functions alone, and errors would be hidden in "in
@@ -326,13 +334,21 @@ class Mixer(abc.ABC):
         """Eager calls would compile again each time without them."""
         return {}
 
+    @functools.cached_property
+    def drawn(self) -> Any:
+        """Parameters of two examples, to compare those with that come by hand."""
+        with tf.init_scope():
+            return self.sample(2, tf.constant([0, 0]))
+
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied and pickled: compiled functions are not."""
-        return {k: v for k, v in self.__dict__.items() if k != "_plans"}
+        """What is copied and pickled: compiled functions and tensors are not."""
+        cached = ("_plans", "drawn")
+        return {k: v for k, v in self.__dict__.items() if k not in cached}
 
     def __post_init__(self) -> None:
         with checks.named(self.name):
             self.check_arguments()
+            checks.hashable_fields(self)
 
     def __repr__(self) -> str:
         if not dataclasses.is_dataclass(self):
@@ -463,7 +479,7 @@ class Plan:
         size = elements.batch_size(batch)
         if isinstance(size, int):
             return mixed() if size > 1 else self.unmixed(batch)
-        return _cond(size > 1, mixed, lambda: self.unmixed(batch))
+        return elements.cond(size > 1, mixed, lambda: self.unmixed(batch))
 
     def unmixed(self, batch: Parts) -> Parts:
         """A batch as mixing would return it at λ = 1: encoded and cast."""
@@ -481,20 +497,3 @@ def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
     """The longer length, or what is not padding in both; of one where only it is."""
     either = tf.logical_or if first.dtype == tf.bool else tf.maximum
     return at_ends(lam, first, second, either(first, second))
-
-
-def _cond(
-    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
-) -> Parts:
-    """`tf.cond` with the static shapes of its first branch."""
-    shapes: list[tf.TensorShape] = []
-
-    def first() -> Parts:
-        parts = then()
-        shapes.extend(tensor.shape for tensor in elements.leaves(parts))
-        return parts
-
-    parts = tf.cond(predicate, first, otherwise)
-    for tensor, shape in zip(elements.leaves(parts), shapes):
-        tensor.set_shape(shape)
-    return parts

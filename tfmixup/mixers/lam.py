@@ -103,6 +103,8 @@ def draw_shape(
     per: str, batch_size: int | tf.Tensor, num_batches: int | None
 ) -> list[int | tf.Tensor]:
     """Shape of what is drawn: ([num_batches,] B), or 1 for B with `per="batch"`."""
+    if not tf.is_tensor(batch_size):
+        batch_size = checks.integer("batch_size", batch_size, least=0)
     shape = [batch_size if per == "example" else 1]
     return shape if num_batches is None else [num_batches, *shape]
 

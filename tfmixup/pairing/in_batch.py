@@ -67,6 +67,7 @@ def in_batch(
         "takes no seed.",
     )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        dataset = stages.without_none(dataset)
         lookalikes.check_element(dataset.element_spec)
         plan = mixer.plan(dataset.element_spec)
         checks.not_empty(

@@ -20,6 +20,7 @@ __all__ = [
     "keep_epochs",
     "map_batches",
     "with_originals",
+    "without_none",
 ]
 
 
@@ -40,6 +41,16 @@ def check_mixer(mixer: Any) -> None:
         raise TypeError(
             f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
         )
+
+
+def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Makes (x, y) of (x, y, None), which Keras takes for no sample weights."""
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 3):
+        return dataset
+    if spec[2] is not None and not isinstance(spec[2], tf.NoneTensorSpec):
+        return dataset
+    return elements.map_elements(dataset, lambda element: tuple(element)[:2])
 
 
 def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:

@@ -99,6 +99,7 @@ def two_streams(
             "mix a dataset with itself."
         )
         checks.dataset("partner", partner, hint)
+        partner = stages.without_none(partner)
     if padded_shapes is None and padding_values is not None:
         raise ValueError(
             f"padding_values={padding_values!r} needs padded_shapes, such as "
@@ -111,6 +112,8 @@ def two_streams(
         "Write examples.apply(tfmixup.two_streams(mixer, batch_size)).",
     )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        dataset = stages.without_none(dataset)
+        _check_batchable(dataset.element_spec)
         lookalikes.check_element(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
@@ -169,6 +172,15 @@ def two_streams(
         return stages.with_originals(mixed) if keep_originals else mixed
 
     return apply
+
+
+def _check_batchable(spec: Any) -> None:
+    for name, component in _named_components("element", spec).items():
+        if isinstance(component, (tf.OptionalSpec, tf.TensorArraySpec)):
+            raise TypeError(
+                f"{name} is of {type(component).__name__}, which tf.data cannot batch. "
+                "Leave it out: map the dataset to elements without it."
+            )
 
 
 def _check_lengths(
