@@ -181,6 +181,7 @@ ARGUMENTS = [
         targets="pair", num_classes=3),
     *each("MixUp", "ignore_label", V, "={} is for .*it needs num_classes", 255),
     *each("MixUp", "num_classes", V, "={} is more than 16,777,216, .*pair", 2**31),
+    *each("CutMix", "integer_masks", V, "={} needs num_classes=.*stay ids", True),
     *each("CutMix", "alpha", V, " must be finite and not negative, got {}", -1),
     *each("ResizeMix", "scale", V, RANGE, (0.8, 0.1)),
     *each("ResizeMix", "scale", T, PAIR, 0.5),
@@ -332,6 +333,7 @@ BETWEEN = tfmixup.BetweenClass(16_000)
 CHOICE = tfmixup.RandomChoice([MIXER, CUTMIX])
 
 FEATURES = "features must be numbers, got {} of shape .*Decode or cast"
+HALVES = "dtype='float16' holds numbers up to 65504, got {} .*'bfloat16'"
 BYTES8 = "dtype='uint8' .*takes uint8 features, got {} .*Use dtype='float32"
 INTEGERS = r"targets are integers \(int64\(.*cannot be averaged. Pass num_classes="
 TARGETS = "targets must be numbers, got {} of shape .*StringLookup"
@@ -373,6 +375,12 @@ ELEMENTS = [
         row
         for d in ("float32", "int32")
         for row in rows(T, BYTES8.format(d), BYTES, (zeros(5, dtype=d), Y))
+    ),
+    *(
+        row
+        for d in ("uint16", "uint32")
+        for row in rows(T, HALVES.format(d), tfmixup.MixUp(0.2, dtype="float16"),
+            (zeros(5, dtype=d), Y))
     ),
     *rows(T, r"features must be dense tensors, got \S*Ragged.*Pad ragged", MIXER,
         (RAGGED, Y)),
@@ -418,6 +426,13 @@ ELEMENTS = [
     *rows(V, NO_IMAGE.format("ResizeMix"), tfmixup.ResizeMix(), (X, Y),
         (zeros(4, 5), Y)),
     *rows(V, NO_IMAGE.format("CutMix"), CHOICE, (X, Y)),
+    *(
+        row
+        for mixer in (CUTMIX, tfmixup.ResizeMix())
+        for shape in ((0, 4, 3), (4, 0, 3), (2, 4, 0, 3))
+        for row in rows(V, r"\w+Mix needs images with pixels, got float32\(4, ", mixer,
+            (zeros(*shape), Y))
+    ),
     *rows(V, "CutMix pastes one rectangle into all features, and they differ", CUTMIX,
         ((IMAGE, zeros(W, H, 3)), Y)),
     *rows(V, PASTED.format("targets"), CUTMIX, *((IMAGE, zeros(*s)) for s in OTHERS)),
@@ -907,6 +922,17 @@ def test_images_and_masks_of_different_size(jit):
     mix(IMAGE, zeros(H, W))
     with fails("images, masks and weights of pixels mus"):
         mix(IMAGE, zeros(H, W + 1))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("name", ["CutMix", "ResizeMix"])
+def test_images_without_pixels(name, jit):
+    spec = tf.TensorSpec([None] * 4), tf.TensorSpec([None, 3])
+    mixer = getattr(tfmixup, name)(jit_compile=jit)
+    mix = tf.function(lambda *e: mixer(*e), input_signature=spec, autograph=False)
+    mix(IMAGE, Y)
+    with fails("must have one height and width, and pixels, but in this batch .*0"):
+        mix(IMAGE[:, :0], Y)
 
 
 @pytest.mark.parametrize("sizes", [(8, 5), (5, 8)])

@@ -272,6 +272,12 @@ def _check_feature(spec: Any, dtype: tf.DType) -> None:
             "Decode or cast them first; a dict element's other keys pass through when "
             "feature_keys leaves them out."
         )
+    if dtype == tf.float16 and spec.dtype.is_integer and spec.dtype.max > 65504:
+        raise TypeError(
+            f"dtype='float16' holds numbers up to 65504, got {spec.dtype.name} of "
+            f"shape {spec.shape}. Use dtype='float32' or 'bfloat16', or scale the "
+            "features to floats before."
+        )
     if dtype == tf.uint8 and spec.dtype != tf.uint8:
         raise TypeError(
             "dtype='uint8' keeps bytes as bytes and takes uint8 features, got "

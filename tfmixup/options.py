@@ -134,6 +134,11 @@ def _check_targets(options: Options) -> None:
             "makes every pixel a mixture of two. Leave it out, so that masks come "
             "one-hot, or use tfmixup.CutMix." + see_docs("images_and_masks")
         )
+    if options.integer_masks and options.num_classes is None:
+        raise ValueError(
+            "integer_masks=True needs num_classes=..., by which the class ids of masks "
+            "are checked; they stay ids." + see_docs("images_and_masks")
+        )
     if options.integer_masks and smoothing:
         raise ValueError(
             f"label_smoothing={smoothing} cannot be told in "

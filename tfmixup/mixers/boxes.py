@@ -231,6 +231,8 @@ def check_spec(mixer: str, parts: Parts, options: Options) -> None:
                 "(x[..., tf.newaxis]), leave other features out of feature_keys, or "
                 "use tfmixup.MixUp."
             )
+        if 0 in spec.shape[-3:-1]:
+            raise ValueError(f"{mixer} needs images with pixels, got {describe(spec)}.")
     for spec in features[1:]:
         if not spec.shape[-3:-1].is_compatible_with(features[0].shape[-3:-1]):
             raise ValueError(
@@ -294,7 +296,7 @@ def check_sizes(caller: str, parts: Parts) -> list[tf.Operation]:
     sizes = tf.stack([tf.shape(tensor)[axis : axis + 2] for tensor, axis in axes])
     message = (
         f"{caller}: images, masks and weights of pixels must have one height and "
-        "width, but in this batch they have:"
+        "width, and pixels, but in this batch they have:"
     )
-    same = tf.reduce_all(sizes == sizes[:1])
+    same = tf.reduce_all((sizes == sizes[:1]) & (sizes > 0))
     return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
