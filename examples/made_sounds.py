@@ -12,7 +12,7 @@ NAMES += ["pulses"]
 
 
 def sound(kind: int, rng: np.random.Generator) -> np.ndarray:
-    """Makes one sound: int64 (T,) PCM of 16 bits, of random pitch, level and length."""
+    """Makes one sound: int16 (T,) PCM, of random pitch, level and length."""
     length = int(rng.integers(LENGTH // 2, LENGTH + 1))
     time = np.linspace(0, 1, length)
     seconds = length / SAMPLE_RATE
@@ -42,15 +42,15 @@ def sound(kind: int, rng: np.random.Generator) -> np.ndarray:
     wave = 0.3 * wave + 0.3 * rng.uniform(0.5, 1.5) * rng.normal(size=length)
     level = 10 ** (rng.uniform(-30, 0) / 20)
     pcm = np.round(wave * level * 2**14)
-    return pcm.clip(-(2**15), 2**15 - 1).astype(np.int64)
+    return pcm.clip(-(2**15), 2**15 - 1).astype(np.int16)
 
 
 def dataset(examples: int, seed: int) -> tf.data.Dataset:
-    """A dataset of (waveform, label): int64 (T,) of differing T, and int64 ()."""
+    """A dataset of (waveform, label): int16 (T,) of differing T, and int64 ()."""
     rng = np.random.default_rng(seed)
     labels = np.arange(examples) % len(NAMES)
     sounds = [sound(int(label), rng) for label in labels]
-    spec = (tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))
+    spec = (tf.TensorSpec([None], tf.int16), tf.TensorSpec([], tf.int64))
     ds = tf.data.Dataset.from_generator(
         lambda: zip(sounds, labels), output_signature=spec
     )

@@ -56,7 +56,8 @@ def load(args: argparse.Namespace) -> Sounds:
     length = int(rate * args.seconds)
 
     def cut(wave: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return wave[:length], label
+        # 16-bit PCM, which TFDS decodes to int64.
+        return tf.cast(wave[:length], tf.int16), label
 
     sets = (ds.map(cut).cache() for ds in (train, test))
     return Sounds(*sets, label.num_classes, rate, length)

@@ -39,6 +39,14 @@ def blend(first: Any, second: Any, lam: Any) -> np.ndarray:
     return lam * first + (1 - lam) * second
 
 
+def weigh(first: Any, second: Any, lam: Any) -> tuple[np.ndarray, np.ndarray]:
+    """W = λ·w_i + (1 − λ)·w_j, and the first label's share λ·w_i / W (λ if W is 0)."""
+    mixed = blend(first, second, lam)
+    lam = np.broadcast_to(per_example(lam, mixed.ndim), mixed.shape)
+    share = lam * np.asarray(first, np.float64)
+    return mixed, np.divide(share, mixed, out=lam.astype(np.float64), where=mixed != 0)
+
+
 def one_hot(ids: Any, classes: int, smoothing: float = 0.0) -> np.ndarray:
     """(1 − ε)·one_hot + ε/C; a row of zeros for an id that is no class."""
     hot = np.asarray(ids)[..., None] == np.arange(classes)

@@ -1,4 +1,4 @@
-"""Seeds, epochs, threads and processes."""
+"""Seeds, epochs, threads, processes and workers."""
 
 import dataclasses
 import os
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfmixup
 from tests import pipelines
 from tests.pipelines import (
     BETA,
@@ -94,6 +95,50 @@ def test_set_seed_makes_pipelines_without_a_seed_repeatable():
     assert runs[0][0] != runs[0][1]
 
 
+# There is no public way to turn determinism off again.
+UNDER_OP_DETERMINISM = """
+import tensorflow as tf
+from tests.pipelines import BATCH, MIXER, source, stream
+
+batches = source().batch(BATCH)
+others = source().map(lambda x, y: (x + 1, y + 1)).batch(BATCH)
+ways = {
+    "map": lambda: batches.map(MIXER, num_parallel_calls=8),
+    "pair": lambda: tf.data.Dataset.zip((batches, others)).map(MIXER.pair),
+    "call": lambda: tf.data.Dataset.from_tensors(MIXER(*next(iter(batches)))),
+}
+tf.config.experimental.enable_op_determinism()
+for way in ways.values():
+    try:
+        way()
+    except RuntimeError as error:
+        print(error)
+for name, way in ways.items():
+    runs = []
+    for seed in (5, 5, 6):
+        tf.random.set_seed(seed)
+        runs.append(stream(way()))
+    print(name, runs[0] == runs[1], runs[0] == runs[2], len(set(runs[0])))
+"""
+
+
+def test_ops_that_must_be_deterministic_follow_set_seed_or_raise():
+    printed = subprocess.run(
+        [sys.executable, "-c", UNDER_OP_DETERMINISM],
+        cwd=pathlib.Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for line in printed[:3]:
+        assert line.startswith("tfmixup.MixUp: a mixer that is called without a seed n")
+    assert printed[3:] == [
+        "map True False 6",
+        "pair True False 6",
+        "call True False 1",
+    ]
+
+
 def test_epochs_differ_after_set_seed():
     tf.random.set_seed(5)
     unseeded = pipelines.source().batch(4).map(MIXER)
@@ -106,3 +151,24 @@ def test_stream_seeds_are_what_they_were():
     assert seeding.stream_seed(None, "first stream") is None
     assert seeding.stream_seed(1, "first stream") == 4879237681489629404
     assert seeding.stream_seed(1, "second stream") == 5457329665440999964
+
+
+def test_two_workers_of_the_data_service_do_not_repeat_each_other():
+    """Without a seed; with one, every worker yields the same, as tf.data has it."""
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    workers = [
+        service.WorkerServer(
+            service.WorkerConfig(dispatcher_address=dispatcher.target.split("://")[1])
+        )
+        for _ in range(2)
+    ]
+    values = tf.range(32, dtype=tf.float32)[:, None]
+    dataset = (
+        tf.data.Dataset.from_tensor_slices((values, values))
+        .apply(tfmixup.two_streams(tfmixup.MixUp(1.0), 4))
+        .apply(service.distribute("parallel_epochs", dispatcher.target))
+    )
+    batches = [x.tobytes() for _ in range(2) for x, _ in dataset.as_numpy_iterator()]
+    assert len(batches) == 2 * len(workers) * 8
+    assert len(set(batches)) == len(batches)

@@ -1,8 +1,8 @@
-"""Elements of every kind: what is mixed of them, their specs, and their graphs."""
+"""Elements: taken apart, what is mixed of them, their specs, and their graphs."""
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ import tensorflow_probability as tfp
 
 import tfmixup
 from tests.reference import ROUTES, assert_close, blend, mixed, numbers, one_hot
+from tfmixup import elements
+from tfmixup.elements import Parts
 
 tfd = tfp.distributions
 
@@ -23,6 +25,95 @@ FIRST, SECOND = np.array([0, 1, 2, 4]), np.array([4, 1, 0, 2])
 def make(**arguments: Any) -> tfmixup.MixUp:
     """A mixer that is quick to trace."""
     return tfmixup.MixUp(distribution=tfd.Uniform(0.0, 1.0), **arguments)
+
+
+# Taken apart and put together. `split` looks into nothing: strings stand for tensors.
+
+
+class Named(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Weighted(NamedTuple):
+    x: Any
+    y: Any
+    w: Any
+
+
+KEYS = ("image", "depth"), ("label",)
+WHOLE = {"image": "x", "depth": "z", "label": "y", "name": "n", "sample_weight": "w"}
+SOUND = {"audio": "x", "length": "n", "mask": "m"}
+DEPTH = {"image": "x", "depth": "z"}
+SPLITS = {
+    "tuple": (("x", "y"), KEYS, Parts("x", "y")),
+    "weights": (("x", "y", "w"), KEYS, Parts("x", "y", "w")),
+    "nests": (({"a": "x"}, ("y", "z")), KEYS, Parts({"a": "x"}, ("y", "z"))),
+    "named": (Named("x", "y"), KEYS, Parts("x", "y")),
+    "named weights": (Weighted("x", "y", "w"), KEYS, Parts("x", "y", "w")),
+    "dict": (WHOLE, KEYS, Parts(DEPTH, {"label": "y"}, "w")),
+    "dict kept weights": (
+        WHOLE,
+        (*KEYS, (), ("sample_weight",)),
+        Parts(DEPTH, {"label": "y"}),
+    ),
+    "dict weights": (
+        WHOLE,
+        (KEYS[0], ("label", "sample_weight")),
+        Parts(DEPTH, {"label": "y"}, "w"),
+    ),
+    "dict lengths": (
+        {**SOUND, "label": "y", "name": "id"},
+        (("audio",), ("label",), ("length", "mask")),
+        Parts({"audio": "x"}, {"label": "y"}, None, {"length": "n", "mask": "m"}),
+    ),
+    "lengths": (
+        Named(SOUND, "y"),
+        (*KEYS, ("length",)),
+        Parts({"audio": "x", "mask": "m"}, "y", None, {"length": "n"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_an_element_is_put_together_as_it_was_taken_apart(kind):
+    element, keys, parts = SPLITS[kind]
+    assert elements.split(element, *keys) == parts
+    joined = elements.join(parts, element)
+    assert joined == element
+    assert list(joined) == list(element)  # also in the order of a dict
+    assert type(joined) is type(element)
+    # What was mixed comes from the parts, everything else from the element.
+    mixed = elements.join(elements.map_parts(str.upper, parts), element)
+    leaves = set(elements.leaves(parts))
+    wanted = tf.nest.map_structure(lambda x: x.upper() if x in leaves else x, element)
+    assert mixed == wanted
+
+
+def test_weights_that_ignored_pixels_bring_are_added():
+    parts = Parts({"image": "x"}, {"label": "y"}, "w")
+    element = {"image": "a", "label": "b", "name": "n"}
+    together = {"image": "x", "label": "y", "sample_weight": "w", "name": "n"}
+    assert elements.join(parts, element) == together
+    for like in (("a", "b"), Named("a", "b")):
+        joined = elements.join(Parts("x", "y", "w"), like)
+        assert joined == ("x", "y", "w")
+        assert type(joined) is tuple
+
+
+def test_parts():
+    x, y = tf.zeros([3, 4]), tf.zeros([3], tf.int64)
+    parts = Parts({"a": x, "b": x}, y, None, {"length": y})
+    assert [leaf is x for leaf in elements.leaves(parts)] == [True, True, False, False]
+    spec = elements.spec_of(parts)
+    assert spec.features["a"] == tf.TensorSpec([3, 4])
+    assert spec.weights is None
+    assert elements.spec_of(spec) == spec
+    assert elements.batch_size(parts) == 3
+    assert elements.static_but_batch(spec)
+    assert elements.leaves(elements.head(parts, 2))[0].shape == [2, 4]
+    unknown = Parts(tf.TensorSpec([None, None]), tf.TensorSpec([None]))
+    assert not elements.static_but_batch(unknown)
 
 
 # What is mixed
@@ -293,7 +384,10 @@ def padded(part: str) -> tf.data.Dataset:
     def example(n: tf.Tensor) -> Any:
         row = tf.range(10.0)
         names = ("x", "y", "weight")
-        return tuple(row[: n + 1] if name == part else row[:3] for name in names)
+        parts = [row[: n + 1] if name == part else row[:3] for name in names]
+        if part == "weight":  # of each entry of the target
+            parts[1] = parts[2]
+        return (*parts[:2], parts[2] if part == "weight" else row[3])
 
     return tf.data.Dataset.range(8).map(example).padded_batch(SIZE, drop_remainder=True)
 

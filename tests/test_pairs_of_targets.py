@@ -83,9 +83,12 @@ def test_static_shapes_dicts_and_sample_weights():
     assert [part.shape for part in spec["label"]] == [(4, 3), (4, 3), (4,)]
     batch = next(iter(ds.apply(tfmixup.two_streams(mixer, 4, seed=2))))
     first, second, lam = batch[1]["b"]
-    want = lam * tf.cast(first[:, 0], "float32")
-    want += (1 - lam) * tf.cast(second[:, 0], "float32")
-    np.testing.assert_allclose(batch[2], want, atol=1e-5)
+    # The weights are x, and the first of a label. W is λ·w_i + (1 − λ)·w_j, and x too;
+    # λ′ = λ·w_i / W and 1 − λ′ tell λ and 1 − λ.
+    np.testing.assert_allclose(batch[2], batch[0]["a"][:, 0], rtol=1e-6)
+    shares = [lam * batch[2] / tf.cast(first[:, 0], "float32")]
+    shares += [(1 - lam) * batch[2] / tf.cast(second[:, 0], "float32")]
+    np.testing.assert_allclose(sum(shares), np.ones(4), atol=1e-5)
 
 
 def test_unmixed_pairs_are_twice_the_same():

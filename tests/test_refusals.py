@@ -140,7 +140,8 @@ ARGUMENTS = [
         "mean"),
     *each("MixUp", "per", V, " must be one of 'example', 'batch'; got {}", "image"),
     *each("MixUp", "dtype", V,
-        " must be one of 'float32', 'float16', 'bfloat16', 'uint8'; got {}", "float64"),
+        " must be one of 'float32', 'float16', 'bfloat16', 'float64', 'uint8'; got {}",
+        "int8"),
     *each("MixUp", "dtype", V, " must be one of .*; got 'int32'", tf.int32),
     *each("MixUp", "jit_compile", V, " must be one of True, False, 'auto'; got {}",
         "yes", 1),
@@ -149,7 +150,7 @@ ARGUMENTS = [
         "'b' is in both feature_keys and target_keys. Leave it in one"),
     *(
         row
-        for keys in ("feature_keys", "target_keys", "length_keys")
+        for keys in ("feature_keys", "target_keys", "length_keys", "keep_keys")
         for row in (
             *each(
                 "MixUp",
@@ -175,11 +176,8 @@ ARGUMENTS = [
         integer_masks=True),
     *each("MixUp", "ignore_label", V, "={} is a class, being below num", 2,
         num_classes=3),
-    *each("MixUp", "ignore_label", T, " must be an integer or None, got {}", 2.5, True,
-        num_classes=3),
-    *each("MixUp", "ignore_label", V, "={} is for integer masks that are blended", 255,
-        targets="pair", num_classes=3),
-    *each("MixUp", "ignore_label", V, "={} is for .*it needs num_classes", 255),
+    *each("MixUp", "ignore_label", T, " must be an integer, NaN or None, got {}", 2.5,
+        True, "-1", float("inf"), num_classes=3),
     *each("MixUp", "num_classes", V, "={} is more than 16,777,216, .*pair", 2**31),
     *each("CutMix", "integer_masks", V, "={} needs num_classes=.*stay ids", True),
     *each("CutMix", "alpha", V, " must be finite and not negative, got {}", -1),
@@ -328,13 +326,22 @@ BYTES = tfmixup.MixUp(0.2, dtype="uint8")
 CUTMIX, CUTMIX3 = tfmixup.CutMix(), tfmixup.CutMix(num_classes=3)
 IGNORING = tfmixup.MixUp(num_classes=3, ignore_label=255)
 LENGTHS = tfmixup.MixUp(feature_keys=("x",), length_keys=("n",))
+KEEPING = tfmixup.MixUp(keep_keys=("id",))
+KEYED_X_N = tfmixup.MixUp(feature_keys=("x", "n"))
 REMIX, CMIXUP = tfmixup.Remix([3, 1]), tfmixup.CMixup(1.0)
 BETWEEN = tfmixup.BetweenClass(16_000)
 CHOICE = tfmixup.RandomChoice([MIXER, CUTMIX])
 
-FEATURES = "features must be numbers, got {} of shape .*Decode or cast"
-HALVES = "dtype='float16' holds numbers up to 65504, got {} .*'bfloat16'"
-BYTES8 = "dtype='uint8' .*takes uint8 features, got {} .*Use dtype='float32"
+FEATURES = r"features must be numbers, got {}\(.*Decode or cast.*keep_keys"
+COMPLEX = r"features must be real numbers, got complex64\(4, 5\). Make channels of .*st"
+NAMES = (
+    r"features must be quantities, got {0}\(.*\){1}\. .*cannot be averaged. Cast quanti"
+    "ties to float32. Leave names unmixed: {2}. Or mix their embeddings inside the netw"
+)
+BY_DICT = r"map the dataset to \({'x': x, 'ids': ids}, y\) and name 'ids' in keep_keys"
+BY_KEY = r"name {} in keep_keys \(and not in feature_keys\)"
+HALVES = "dtype='float16' holds numbers up to 65504, got {}.*'bfloat16'"
+BYTES8 = r"dtype='uint8' .*takes uint8 features, got {}\(.*Use dtype='float32"
 INTEGERS = r"targets are integers \(int64\(.*cannot be averaged. Pass num_classes="
 TARGETS = "targets must be numbers, got {} of shape .*StringLookup"
 NO_ID = r"integer class labels must have shape \(batch,\) or .*to float32"
@@ -345,9 +352,10 @@ SIZE = (
 )
 NO_CLASSES = r"targets are integer masks \(uint8\(.*Pass num_classes=..., so that they"
 NO_MASK = r".*is for integer masks \(batch, height, width\), and the targets are int"
+NO_IDS = "ignore_label={} is for class ids, or for float targets .*got|targets are {}"
 PASTED = "CutMix pastes the same rectangle into {} of three dimensions and more.*got "
 ONE_LAMBDA = "targets='{}' has one λ for the whole target, but CutMix takes ev"
-WEIGHTS = r"with ignore_label, the sample weights of masks of shape \(.*must be \(ba"
+WEIGHTS = r"a sample weight belongs to its target: .*got float32\(.*for the target "
 BATCHES = r"elements must be batches.*float32.*Call dataset\.batch\(batch_size\)"
 FORM = r"elements must be \(x, y\), .* or a dict, got {}.*as_supervised="
 KEY = r"elements have no key '{0}', which {1}=.*they have \[.*\]. Pass {1}=\(...\)"
@@ -366,11 +374,33 @@ def rows(error, message, mixer, *elements):
 # fmt: off
 ELEMENTS = [
     # Features and weights
+    *rows(T, FEATURES.format("string"), MIXER, (zeros(5, dtype="string"), Y)),
+    *rows(T, COMPLEX, MIXER, (zeros(5, dtype="complex64"), Y)),
     *(
         row
-        for d in ("string", "bool", "complex64")
-        for row in rows(T, FEATURES.format(d), MIXER, (zeros(5, dtype=d), Y))
+        for d in ("bool", "int32", "int64", "uint32", "uint64")
+        for row in rows(T, NAMES.format(d, "", BY_DICT), MIXER, (zeros(5, dtype=d), Y))
     ),
+    *rows(T, NAMES.format("int64", " at 1", BY_DICT), MIXER, ((X, IDS), Y)),
+    *rows(T, NAMES.format("int64", " at 'n'", BY_KEY.format("'n'")), KEYED_X_N,
+        ({"x": X, "n": IDS}, Y), {"x": X, "n": IDS, "label": Y}),
+    *rows(T, NAMES.format("int64", " at 'a'/0", BY_KEY.format("'a'")), MIXER,
+        ({"a": (IDS, X)}, Y)),
+    *rows(T, NAMES.format("bool", "", ".*") + ".*padding mask is named in length_keys",
+        BETWEEN, (IDS > 0, Y)),
+    *(
+        row
+        for mixer in (CUTMIX, tfmixup.ResizeMix(), CHOICE, MIXER.off(),
+            tfmixup.RandomChoice([BETWEEN, tfmixup.MixUp(feature_keys=("audio",))]))
+        for row in rows(T, NAMES.format("int32", "", BY_DICT), mixer,
+            (zeros(H, W, 3, dtype="int32"), Y))
+    ),
+    *rows(KeyError, KEY.format("id", "keep_keys"), KEEPING, ({"x": X}, Y),
+        {"image": X, "label": Y}),
+    *rows(T, r"keep_keys=\('id',\) needs elements or features that are dicts. Map",
+        KEEPING, (X, Y)),
+    *rows(V, r"elements have no features: x is \{\}.*take a key out of keep_keys",
+        KEEPING, ({"id": IDS}, Y)),
     *(
         row
         for d in ("float32", "int32")
@@ -451,14 +481,16 @@ ELEMENTS = [
     ),
     *rows(V, NO_CLASSES, MIXER, (IMAGE, MASK)),
     *rows(V, NO_CLASSES, CUTMIX, (IMAGE, MASK)),
-    *rows(V, NO_MASK, IGNORING, (IMAGE, IDS)),
+    *rows(V, NO_IDS.format(255, "float32"), IGNORING, (IMAGE, zeros(3))),
+    *rows(V, NO_IDS.format("nan", "int64"), tfmixup.MixUp(num_classes=3,
+        ignore_label=float("nan")), (IMAGE, IDS)),
     *rows(V, NO_MASK, IDS_MASKS, (IMAGE, IDS)),
     *rows(V, WEIGHTS, IGNORING,
-        *((IMAGE, MASK, zeros(*s)) for s in [(H,), (H, W, 3), (W, H)])),
-    *rows(V, "with ignore_label, sample weights must be one tensor", IGNORING,
+        *((IMAGE, MASK, zeros(*s)) for s in [(H, W, 3), (W, H)]),
+        (IMAGE, IDS, zeros(2)), (IMAGE, IDS, zeros(H, W)),
+        (IMAGE, (MASK, IDS), zeros(H, W))),
+    *rows(V, "sample weights must be one tensor", IGNORING,
         (IMAGE, (MASK, MASK), (IDS, IDS, IDS))),
-    *rows(V, "ignore_label=255 adds a key 'sample_weight' to", IGNORING,
-        {"image": IMAGE, "label": MASK, "sample_weight": IDS}),
     # Labels that a mixer looks at, and waveforms
     *rows(V, REMIXED, REMIX, (IMAGE, zeros(5)), (IMAGE, zeros()), (IMAGE, MASK)),
     *rows(V, "this mixer looks at one label, .*2 targets", REMIX, (IMAGE, (Y, Y))),
@@ -570,6 +602,18 @@ def test_other_keys_that_are_no_tensors(partner):
     message = "partner must yield .*NoneTensorSpec.* is not DatasetSpec"
     with refused(ValueError, message, "two_streams"):
         some.apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
+
+
+def test_errors_keep_the_name_in_a_function_that_autograph_converts():
+    def apply(*batch):
+        return MIXER.apply(batch, batch, tfmixup.MixUpParams(tf.ones([1])))
+
+    def apply_in_batch(*batch):
+        return MIXER.apply_in_batch(batch, [1, 0], tfmixup.MixUpParams(tf.ones([1])))
+
+    for function in (apply, apply_in_batch):
+        with pytest.raises(ValueError, match=f"tfmixup.MixUp: {INTEGERS}"):
+            slices((X, IDS)).batch(2).map(function)
 
 
 @pytest.mark.parametrize("entry", ["two_streams", "in_batch", "map", "pair"])
@@ -695,6 +739,14 @@ def test_boxes_of_a_detection_set():
     # Left out of target_keys they pass through from the first example.
     labels = batches.apply(tfmixup.in_batch(CLASSES))
     assert labels.element_spec["objects"] == batches.element_spec["objects"]
+
+
+def test_four_numbers_that_are_no_boxes_go_in_a_tuple():
+    steps, ids = zeros(7, 4), zeros(7, dtype="int64")
+    mixer = tfmixup.MixUp(targets="pair")
+    with refused(ValueError, ".*no boxes, give targets as a tuple, not a dict"):
+        mixer(X, {"steps": steps, "ids": ids})
+    assert mixer(X, (steps, ids))[1][0][0].shape == [N, 7, 4]
 
 
 # What two_streams refuses -----------------------------------------------------------

@@ -132,6 +132,14 @@ def test_a_checkpoint_is_small(make, tmp_path):
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 200_000
 
 
+def test_a_mixer_that_is_mapped_refuses_a_checkpoint(tmp_path):
+    batches = tf.data.Dataset.from_tensors((VALUES, VALUES))
+    iterator = iter(batches.map(tfmixup.MixUp(0.2, jit_compile=False)))
+    next(iterator)
+    with pytest.raises(tf.errors.FailedPreconditionError, match="is stateful"):
+        tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "c"))
+
+
 EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "resumable_training.py"
 
 

@@ -246,7 +246,13 @@ def test_depth_one_hot_weights_and_labels_in_one_element(unknown, jit):
             "label": np.eye(C, dtype="f")[draw.integers(0, C, N)],
             "angle": draw.normal(size=N).astype("f"),
         }
-        return batch(seed)[0], dense, draw.uniform(size=(N, H, W)).astype("f")
+        weights = {
+            key: draw.uniform(size=target.shape[: min(target.ndim, 3)])
+            for key, target in dense.items()
+        }
+        weights["label"] = draw.uniform(size=N)
+        weights = {key: weight.astype("f") for key, weight in weights.items()}
+        return batch(seed)[0], dense, weights
 
     # The function of a pipeline whose spec does not know height and width.
     mixer = tfmixup.CutMix(jit_compile=jit)
@@ -259,13 +265,15 @@ def test_depth_one_hot_weights_and_labels_in_one_element(unknown, jit):
     one, other = element(1), element(2)
     x, y, w = call(one, other) if unknown else call(one, other, CUTMIX)
     np.testing.assert_array_equal(x, pasted(one[0], other[0]))
-    np.testing.assert_array_equal(w, pasted(one[2], other[2]))
     for key in ("depth", "hot"):
+        np.testing.assert_array_equal(w[key], pasted(one[2][key], other[2][key]))
         np.testing.assert_array_equal(y[key], pasted(one[1][key], other[1][key]))
     kept = 1 - INSIDE.mean(axis=(1, 2))
     for key in ("label", "angle"):
-        want = blend(one[1][key], other[1][key], kept)
-        np.testing.assert_allclose(y[key], want, atol=1e-6)
+        weights, labels = ([e[k][key] for e in (one, other)] for k in (2, 1))
+        np.testing.assert_allclose(w[key], blend(*weights, kept), atol=1e-6)
+        share = kept * weights[0] / blend(*weights, kept)
+        np.testing.assert_allclose(y[key], blend(*labels, share), atol=1e-6)
 
 
 def test_video_with_a_mask_for_every_frame():

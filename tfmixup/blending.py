@@ -1,10 +1,40 @@
-"""The formula: λ·first + (1 − λ)·second."""
+"""The formula, λ·first + (1 − λ)·second, and what goes into it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import tensorflow as tf
 
-__all__ = ["as_float", "at_ends", "blend", "per_example"]
+__all__ = ["Recipe", "as_float", "at_ends", "blend", "of_rank", "per_example"]
+
+
+class Recipe(NamedTuple):
+    """How a batch is mixed, once its parameters are drawn.
+
+    Attributes:
+      feature: mixes two features (B, ...) to one of the mixer's dtype.
+      lam: the first example's share λ of the label: float32 (B,) or (1,).
+      share: the first example's share of a target (B, ...), where entries of the target
+        have shares of their own: float32 of as many of its dimensions as are needed,
+        such as (B, H, W) of 0 and 1 for a mask that is pasted. None for λ throughout.
+      second: what there is of the second example's target or sample weight (B, ...) to
+        be mixed in; None for all of it as it is.
+    """
+
+    feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    lam: tf.Tensor
+    share: Callable[[tf.Tensor], tf.Tensor] | None = None
+    second: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def share_of(self, target: tf.Tensor) -> tf.Tensor:
+        """The first example's share of a target (B, ...), or of its entries."""
+        return self.lam if self.share is None else self.share(target)
+
+    def second_of(self, target: tf.Tensor) -> tf.Tensor:
+        """The second example's target, as it is mixed in."""
+        return target if self.second is None else self.second(target)
 
 
 def blend(
@@ -18,7 +48,7 @@ def blend(
     Args:
       first: (B, ...).
       second: (B, ...).
-      lam: float32 (B,) or (1,).
+      lam: float32 (B,) or (1,), or with more of the leading dimensions.
       dtype: of the result; None for that of `first` if it is a floating one, else
         float32. Computed in float32, for float64 in float64.
 
@@ -41,7 +71,7 @@ def at_ends(
     """`first` where λ is 1, `second` where λ is 0, else `between`.
 
     Args:
-      lam: float32 (B,) or (1,).
+      lam: float32 (B,) or (1,), or with more of the leading dimensions.
       first: (B, ...).
       second: (B, ...).
       between: (B, ...).
@@ -54,8 +84,16 @@ def at_ends(
 
 
 def per_example(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Gives (B,) or (1,) the rank of `like`, (B, ...), so that it broadcasts."""
-    return tf.reshape(value, [-1] + [1] * (like.shape.rank - 1))
+    """Gives (B,), (1,) or (B, H, W) the rank of `like`, so that it broadcasts."""
+    return of_rank(value, like.shape.rank)
+
+
+def of_rank(value: tf.Tensor, rank: int) -> tf.Tensor:
+    """Gives a tensor so many dimensions, by ones at the end."""
+    value = tf.convert_to_tensor(value)
+    for _ in range(value.shape.rank, rank):
+        value = value[..., tf.newaxis]
+    return value
 
 
 def as_float(tensor: tf.Tensor) -> tf.Tensor:

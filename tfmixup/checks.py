@@ -13,7 +13,7 @@ import functools
 import math
 import numbers
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +45,7 @@ __all__ = [
 
 
 _Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
-
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAMED = (TypeError, ValueError, KeyError, RuntimeError, ImportError)
 
 
@@ -64,12 +64,12 @@ class _Named(contextlib.ContextDecorator):
         if isinstance(message, str) and not message.startswith("tfmixup."):
             error.args = (f"{self.caller}: {message}", *error.args[1:])
 
-    def __call__(self, fn: Any) -> Any:
+    def __call__(self, fn: _Function) -> _Function:
         # AutoGraph would convert the entry where a user's function calls it.
         return tf.autograph.experimental.do_not_convert(super().__call__(fn))
 
 
-def named(caller: str) -> Any:
+def named(caller: str) -> _Named:
     """Begins the messages of errors with who was called, once.
 
     It is a decorator for a public entry, and a context (`with named(...):`). Python
@@ -307,7 +307,7 @@ def stage(caller: str, usage: str) -> Callable[[_Stage], _Stage]:
         @named(caller)
         @functools.wraps(fn)
         def apply(*given: Any) -> tf.data.Dataset:
-            if len(given) != 1 or any(map(tf.is_symbolic_tensor, _flat(given[0]))):
+            if len(given) != 1 or _has_symbolic(given[0]):
                 raise TypeError(
                     "this is a function for Dataset.apply, and Dataset.map passes "
                     f"elements. {usage}"
@@ -320,8 +320,11 @@ def stage(caller: str, usage: str) -> Callable[[_Stage], _Stage]:
     return decorate
 
 
-def _flat(nest: Any) -> list[Any]:
-    return tf.nest.flatten(nest, expand_composites=True)
+def _has_symbolic(nest: Any) -> bool:
+    if isinstance(nest, tf.data.Dataset):  # in a graph it is made of such a tensor
+        return False
+    leaves = tf.nest.flatten(nest, expand_composites=True)
+    return any(map(tf.is_symbolic_tensor, leaves))
 
 
 def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:

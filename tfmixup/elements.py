@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfmixup import bounding_boxes
 from tfmixup.checks import see_docs
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Parts",
     "batch_size",
     "check_batched",
+    "check_dense",
     "check_same_shapes",
     "check_same_spec",
     "check_unbatched",
@@ -32,6 +34,7 @@ __all__ = [
     "head",
     "join",
     "leaves",
+    "left_out",
     "map_elements",
     "map_nest",
     "map_parts",
@@ -40,9 +43,10 @@ __all__ = [
     "split",
     "static_but_batch",
     "to_tensors",
+    "with_left_out",
 ]
 
-WEIGHT_KEY = "sample_weight"  # of dict elements
+WEIGHT_KEY = "sample_weight"  # of dict elements; may be named in target_keys, too
 
 
 class Parts(NamedTuple):
@@ -66,6 +70,7 @@ def split(
     feature_keys: Sequence[str],
     target_keys: Sequence[str],
     length_keys: Sequence[str] = (),
+    keep_keys: Sequence[str] = (),
 ) -> Parts:
     """Takes an element, or an element_spec, apart.
 
@@ -75,9 +80,11 @@ def split(
       target_keys: keys of a dict element that hold targets.
       length_keys: keys of a dict element, or of the dict of features of a tuple, that
         hold lengths or padding masks.
+      keep_keys: keys of either dict that are left out.
 
     Returns:
-      Its `Parts`. A dict's other keys are left out; `join` takes them from the element.
+      Its `Parts`. A dict element's other keys are left out too; `join` takes what was
+      left out from the element.
 
     Raises:
       TypeError: it is none of the three.
@@ -87,16 +94,22 @@ def split(
         _check_keys(element, "feature_keys", feature_keys)
         _check_keys(element, "target_keys", target_keys)
         _check_keys(element, "length_keys", length_keys)
+        _check_keys(element, "keep_keys", keep_keys)
         labels = [key for key in target_keys if key != WEIGHT_KEY]
         return Parts(
             features={key: element[key] for key in feature_keys},
             targets={key: element[key] for key in labels},
-            # Sample weights are named in target_keys to be mixed, and are no label.
-            weights=element[WEIGHT_KEY] if WEIGHT_KEY in target_keys else None,
+            # They belong to the label, so that they are mixed without being named.
+            weights=(
+                None
+                if WEIGHT_KEY in (*feature_keys, *keep_keys)
+                else element.get(WEIGHT_KEY)
+            ),
             lengths={key: element[key] for key in length_keys} or None,
         )
     if isinstance(element, tuple) and len(element) in (2, 3):
-        return _without_lengths(Parts(*element), length_keys)
+        named = {"length_keys": length_keys, "keep_keys": keep_keys}
+        return _without(Parts(*element), {k: v for k, v in named.items() if v})
     came = type(element).__name__
     if isinstance(element, tuple):
         came += f" of {len(element)}"
@@ -117,18 +130,21 @@ def _check_keys(element: dict[str, Any], name: str, keys: Sequence[str]) -> None
         )
 
 
-def _without_lengths(parts: Parts, keys: Sequence[str]) -> Parts:
-    if not keys:
+def _without(parts: Parts, named: dict[str, Sequence[str]]) -> Parts:
+    """Takes the keys that an argument names out of features that are a dict."""
+    if not named:
         return parts
-    if not isinstance(parts.features, dict):
-        raise TypeError(
-            f"length_keys={tuple(keys)!r} needs elements or features that are "
-            "dicts. Map the dataset to ({'audio': x, 'length': n}, y)."
-        )
-    _check_keys(parts.features, "length_keys", keys)
-    lengths = {key: parts.features[key] for key in keys}
-    rest = {k: v for k, v in parts.features.items() if k not in keys}
-    return parts._replace(features=rest, lengths=lengths)
+    for name, keys in named.items():
+        if not isinstance(parts.features, dict):
+            raise TypeError(
+                f"{name}={tuple(keys)!r} needs elements or features that are dicts. "
+                f"Map the dataset to ({{'x': x, {keys[0]!r}: ...}}, y)."
+            )
+        _check_keys(parts.features, name, keys)
+    out = [key for keys in named.values() for key in keys]
+    lengths = {key: parts.features[key] for key in named.get("length_keys", ())}
+    rest = {k: v for k, v in parts.features.items() if k not in out}
+    return parts._replace(features=rest, lengths=lengths or None)
 
 
 def join(parts: Parts, like: Any) -> Any:
@@ -136,25 +152,49 @@ def join(parts: Parts, like: Any) -> Any:
 
     Args:
       parts: what was mixed.
-      like: the element that it came from: a dict's other keys, and the type of a named
+      like: the element that it came from: what was left out, and the type of a named
         tuple, are taken from it.
 
     Returns:
       An element; `(x, y, sample_weight)` where `parts` have weights and `like` had not.
     """
-    lengths = parts.lengths or {}
+    others = {**(parts.lengths or {}), **left_out(like, parts)}
     if isinstance(like, dict):
-        mixed = {**parts.features, **parts.targets, **lengths}
+        mixed = {**parts.features, **parts.targets, **others}
         if parts.weights is not None:
             mixed[WEIGHT_KEY] = parts.weights
-        return {**mixed, **{k: v for k, v in like.items() if k not in mixed}}
-    features = {**parts.features, **lengths} if lengths else parts.features
+        return {**like, **mixed}
+    features = {**parts.features, **others} if others else parts.features
     made: tuple[Any, ...] = (features, parts.targets)
     if parts.weights is not None:
         made = (*made, parts.weights)
     if hasattr(like, "_fields") and len(like) == len(made):
         return type(like)(*made)
     return made
+
+
+def left_out(element: Any, parts: Parts) -> dict[str, Any]:
+    """What `split` left out of a dict element, or of features that are a dict."""
+    whole, taken = element, {**(parts.lengths or {})}
+    if isinstance(element, dict):
+        taken |= {**parts.features, **parts.targets}
+        if parts.weights is not None:
+            taken[WEIGHT_KEY] = parts.weights
+    elif isinstance(element[0], dict):
+        whole, taken = element[0], {**taken, **parts.features}
+    else:
+        return {}
+    return {key: value for key, value in whole.items() if key not in taken}
+
+
+def with_left_out(element: Any, changed: dict[str, Any]) -> Any:
+    """The element, with other values for keys that `split` left out."""
+    if not changed:
+        return element
+    if isinstance(element, dict):
+        return {**element, **changed}
+    made = ({**element[0], **changed}, *element[1:])
+    return type(element)(*made) if hasattr(element, "_fields") else made
 
 
 def to_tensors(parts: Parts) -> Parts:
@@ -236,27 +276,27 @@ def _describe_all(specs: Sequence[Any]) -> str:
     return ", ".join(map(describe, specs))
 
 
-def check_batched(parts: Parts, dtype: tf.DType) -> None:
+def check_batched(parts: Parts) -> None:
     """Refuses batches that cannot be mixed, by the specs of all but the targets.
 
     Args:
       parts: specs of batches.
-      dtype: what features become.
 
     Raises:
-      TypeError: features, weights or lengths are of a dtype that cannot be mixed.
+      TypeError: features are no dense tensors, or weights or lengths are of a dtype
+        that cannot be mixed.
       ValueError: there are no features; or a part is a scalar or of unknown rank, or
         leading sizes differ; or targets are boxes.
     """
-    _refuse_boxes(parts.targets, batch_dims=1)
+    bounding_boxes.refuse(parts.targets, batch_dims=1)
     features = tf.nest.flatten(parts.features)
     if not features:
         raise ValueError(
             f"elements have no features: x is {parts.features!r}. Map the dataset to "
-            "(x, y) with a tensor x."
+            "(x, y) with a tensor x, or take a key out of keep_keys."
         )
     for spec in features:
-        _check_feature(spec, dtype)
+        check_dense("features", spec)
     for spec in [] if parts.weights is None else tf.nest.flatten(parts.weights):
         _check_weight(spec)
     _check_common_size(parts)
@@ -264,30 +304,8 @@ def check_batched(parts: Parts, dtype: tf.DType) -> None:
         _check_length(key, spec)
 
 
-def _check_feature(spec: Any, dtype: tf.DType) -> None:
-    _check_dense("features", spec)
-    if not (spec.dtype.is_floating or spec.dtype.is_integer):
-        raise TypeError(
-            f"features must be numbers, got {spec.dtype.name} of shape {spec.shape}. "
-            "Decode or cast them first; a dict element's other keys pass through when "
-            "feature_keys leaves them out."
-        )
-    if dtype == tf.float16 and spec.dtype.is_integer and spec.dtype.max > 65504:
-        raise TypeError(
-            f"dtype='float16' holds numbers up to 65504, got {spec.dtype.name} of "
-            f"shape {spec.shape}. Use dtype='float32' or 'bfloat16', or scale the "
-            "features to floats before."
-        )
-    if dtype == tf.uint8 and spec.dtype != tf.uint8:
-        raise TypeError(
-            "dtype='uint8' keeps bytes as bytes and takes uint8 features, got "
-            f"{spec.dtype.name} of shape {spec.shape}. Use dtype='float32', or mix "
-            "before the features are rescaled."
-        )
-
-
 def _check_weight(spec: Any) -> None:
-    _check_dense("sample weights", spec)
+    check_dense("sample weights", spec)
     if not (spec.dtype.is_floating or spec.dtype.is_integer):
         raise TypeError(
             f"sample_weight must be numbers, got {spec.dtype.name} of shape "
@@ -296,7 +314,7 @@ def _check_weight(spec: Any) -> None:
 
 
 def _check_length(key: str, spec: Any) -> None:
-    _check_dense("lengths", spec)
+    check_dense("lengths", spec)
     if not (spec.dtype.is_integer or spec.dtype == tf.bool):
         raise TypeError(
             "length_keys name integer lengths or boolean padding masks, but "
@@ -304,7 +322,8 @@ def _check_length(key: str, spec: Any) -> None:
         )
 
 
-def _check_dense(role: str, spec: Any) -> None:
+def check_dense(role: str, spec: Any) -> None:
+    """Refuses ragged and sparse tensors."""
     if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
         raise TypeError(
             f"{role} must be dense tensors, got {spec!r}. Pad ragged "
@@ -340,7 +359,7 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
       ValueError: every part starts with an unknown dimension, as `Dataset.batch`
         makes it, or class labels are vectors; or targets are boxes.
     """
-    _refuse_boxes(parts.targets, batch_dims=0)
+    bounding_boxes.refuse(parts.targets, batch_dims=0)
     specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
     unknown_first = all(s.shape.rank and s.shape[0] is None for s in specs)
     vectors = [
@@ -362,48 +381,6 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
             "tf.ensure_shape(image, [H, W, C]); examples of different length need "
             "padded_shapes." + see_docs("guide")
         )
-
-
-# What TFDS and Keras name boxes.
-_BOX_KEYS = ("bbox", "bboxes", "box", "boxes", "bounding_box", "bounding_boxes")
-
-
-def _refuse_boxes(targets: Any, batch_dims: int) -> None:
-    """Refuses bounding boxes: four corners, beside one label for each box."""
-    if isinstance(targets, (tuple, list)):
-        for inner in targets:
-            _refuse_boxes(inner, batch_dims)
-    if not isinstance(targets, dict):
-        return
-    specs = {k: spec for k, spec in targets.items() if _is_dense(spec)}
-    integers = [spec.shape for spec in specs.values() if spec.dtype.is_integer]
-    for key, inner in targets.items():
-        if key not in specs:
-            # A ragged tensor has no shape to go by.
-            boxes = str(key).lower() in _BOX_KEYS
-        else:
-            four = inner.dtype.is_floating and inner.shape.rank and inner.shape[-1] == 4
-            labelled = inner.shape.rank >= 2 + batch_dims and any(
-                shape.rank == inner.shape.rank - 1
-                and shape.is_compatible_with(inner.shape[:-1])
-                for shape in integers
-            )
-            boxes = four and (labelled or str(key).lower() in _BOX_KEYS)
-        if boxes:
-            raise ValueError(
-                f"the target {key!r} looks like bounding boxes, and corners "
-                "of boxes cannot be averaged: a mixed image has the boxes of both "
-                "examples. Leave it out of target_keys and map a second, independently "
-                "shuffled dataset's boxes in yourself (concatenated, each with its "
-                "weight), or rename it if these are no boxes."
-                + see_docs("images_and_masks")
-            )
-        _refuse_boxes(inner, batch_dims)
-
-
-def _is_dense(spec: Any) -> bool:
-    dense = isinstance(spec, (tf.TensorSpec, tf.Tensor))
-    return dense and spec.shape.rank is not None
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["Options"]
 # Beyond it TensorFlow counts in int32 what a batch of one-hot labels has.
 _MOST_CLASSES = 2**24
 
-DTYPES = ("float32", "float16", "bfloat16", "uint8")
+DTYPES = ("float32", "float16", "bfloat16", "float64", "uint8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -30,8 +30,10 @@ class Options:
       targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
         that are not linear in the label; "union" for max(y_i, y_j), where both examples
         can be heard.
-      ignore_label: pixels of integer masks that carry no weight in the loss, such as
-        255; sample weights of a mask's shape come with the elements then.
+      ignore_label: what marks labels that are not known, which carry no weight: 255
+        in a mask, -1 among class ids, NaN or an integer in float targets without
+        classes (an integer where no target has class ids). Sample weights come with
+        the elements then: of a mask's or a float target's shape, (B,) for class ids.
       integer_masks: masks stay class ids instead of one-hot vectors, where a mixer
         moves pixels and does not blend them.
       feature_keys: keys of dict elements that hold features, as TFDS names them.
@@ -39,8 +41,12 @@ class Options:
       length_keys: keys of dict elements, or of features that are a dict, that hold how
         long padded features are, or their padding masks (boolean, True where there is
         something): the longer of the two remains.
-      dtype: of the mixed features: "float32", "float16", "bfloat16", or "uint8"
-        (rounded to nearest; takes uint8 features). Mixing is computed in float32.
+      keep_keys: keys of dict elements, or of features that are a dict, that stay those
+        of the first example, of whatever dtype: token ids, categories, strings. A dict
+        element's keys that no argument names stay so too.
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64", or
+        "uint8" (rounded to nearest; takes uint8 features). Mixing is computed in
+        float32, for "float64" in float64.
       jit_compile: True or False, or "auto" to compile with XLA wherever every
         dimension but the batch is static, so that variable lengths do not compile
         again and again.
@@ -49,16 +55,22 @@ class Options:
     num_classes: int | None = None
     label_smoothing: float = 0.0
     targets: str = "blend"
-    ignore_label: int | None = None
+    ignore_label: float | None = None
     integer_masks: bool = False
     feature_keys: tuple[str, ...] = ("image",)
     target_keys: tuple[str, ...] = ("label",)
     length_keys: tuple[str, ...] = ()
+    keep_keys: tuple[str, ...] = ()
     dtype: str = "float32"
     jit_compile: bool | str = "auto"
 
     # Whether every pixel of the result is of one example, so that masks can stay ids.
     moves_pixels: ClassVar[bool] = False
+
+    @property
+    def all_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Those of features, targets, lengths, and of what is kept, in this order."""
+        return self.feature_keys, self.target_keys, self.length_keys, self.keep_keys
 
     @property
     def keeps_integers(self) -> bool:
@@ -76,7 +88,7 @@ class Options:
 
     def _check_keys(self) -> None:
         seen: dict[str, str] = {}
-        for name in ("feature_keys", "target_keys", "length_keys"):
+        for name in ("feature_keys", "target_keys", "length_keys", "keep_keys"):
             keys = checks.keys(name, getattr(self, name))
             object.__setattr__(self, name, keys)
             for key in dict.fromkeys(keys):
@@ -149,19 +161,17 @@ def _check_targets(options: Options) -> None:
 
 
 def _check_ignore_label(label: Any, options: Options) -> None:
-    if not isinstance(label, numbers.Integral) or isinstance(label, bool):
+    if not checks.is_number(label) or not (math.isnan(label) or label % 1 == 0):
         raise TypeError(
-            f"ignore_label must be an integer or None, got {label!r} "
-            f"({type(label).__name__}). 255 is usual."
+            f"ignore_label must be an integer, NaN or None, got {label!r} "
+            f"({type(label).__name__}). 255 is usual in masks, -1 for class ids, NaN "
+            "for floats."
         )
-    if options.num_classes is None or options.targets != "blend":
-        raise ValueError(
-            f"ignore_label={label} is for integer masks that are blended: "
-            "it needs num_classes and targets='blend'." + see_docs("images_and_masks")
-        )
-    if 0 <= int(label) < options.num_classes:
+    if math.isnan(label):
+        object.__setattr__(options, "ignore_label", math.nan)  # equal by identity
+    elif options.num_classes is not None and 0 <= int(label) < options.num_classes:
         raise ValueError(
             f"ignore_label={label} is a class, being below num_classes="
-            f"{options.num_classes}. Use the label of pixels that have none, such as "
-            "255."
+            f"{options.num_classes}. Use the label of what has none, such as 255 or "
+            "-1."
         )

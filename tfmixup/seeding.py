@@ -70,11 +70,40 @@ def of_call(seed: tf.Tensor | None) -> tf.Tensor:
     """The batch seed of one call of a mixer: checked, or fresh where it is None.
 
     Neither parallel calls nor `tf.random.set_seed` can make a fresh one repeat: it is
-    the operating system's entropy.
+    the operating system's entropy. Under `enable_op_determinism` it follows
+    `tf.random.set_seed`, as TensorFlow's own random ops do.
+
+    Raises:
+      RuntimeError: a fresh one is wanted, ops must be deterministic, and
+        `tf.random.set_seed` was not called.
     """
-    if seed is None:
+    if seed is not None:
+        return checks.batch_seed(seed)
+    if not _ops_must_be_deterministic():
         return tf.raw_ops.NonDeterministicInts(shape=[2], dtype=tf.int32)
-    return checks.batch_seed(seed)
+    ends = tf.int32.min, tf.int32.max
+    try:
+        return tf.random.uniform([2], *ends, dtype=tf.int32)
+    except RuntimeError as error:
+        raise RuntimeError(
+            "a mixer that is called without a seed needs tf.random.set_seed(...) under "
+            "tf.config.experimental.enable_op_determinism(), or use tfmixup.in_batch "
+            f"or tfmixup.two_streams with a seed. TensorFlow says: {error}"
+        ) from None
+
+
+def _ops_must_be_deterministic() -> bool:
+    """Whether `tf.config.experimental.enable_op_determinism` was called.
+
+    TensorFlow has no public function to ask. In a graph without a seed, `get_seed`
+    raises if it was: https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/framework/random_seed.py
+    """
+    with tf.Graph().as_default():
+        try:
+            tf.compat.v1.random.get_seed(None)
+        except RuntimeError:
+            return True
+    return False
 
 
 def partners(

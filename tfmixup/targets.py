@@ -8,22 +8,19 @@ in `_KINDS`.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfmixup.blending import as_float, at_ends, per_example
+from tfmixup import elements
+from tfmixup.blending import Recipe, as_float, at_ends, blend, of_rank
 from tfmixup.checks import see_docs
 from tfmixup.elements import Parts, describe
 from tfmixup.options import Options
 
-__all__ = [
-    "Target",
-    "label_of",
-    "resolve",
-    "weights",
-]
+__all__ = ["Target", "label_of", "mix", "resolve"]
 
 
 class Target(abc.ABC):
@@ -32,10 +29,13 @@ class Target(abc.ABC):
     Args:
       spec: of a batch of it, (B, ...).
       options: the mixer's.
+      ignore_label: the mixer's, or None where it is not for this target.
     """
 
-    def __init__(self, spec: tf.TensorSpec, options: Options) -> None:
-        self.spec, self.options = spec, options
+    def __init__(
+        self, spec: tf.TensorSpec, options: Options, ignore_label: float | None
+    ) -> None:
+        self.spec, self.options, self.ignore_label = spec, options, ignore_label
 
     @classmethod
     @abc.abstractmethod
@@ -53,50 +53,96 @@ class Target(abc.ABC):
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """What the target becomes before two are combined: (B, ...)."""
 
+    def allowed(self) -> str:
+        """The class ids that there may be, for a message."""
+        classes = f"[0, {self.options.num_classes})"
+        if self.ignore_label is None:
+            return classes
+        return f"{classes} or ignore_label={self.ignore_label}"
+
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
-        """float32, 0 where the target carries no weight, else 1; None for all 1."""
+        """float32, 0 where the label is `ignore_label`, else 1; None for all 1."""
         return None
 
-    def normalise(self, mixed: tf.Tensor) -> tf.Tensor:
-        """What is left to do after two encoded targets were blended."""
-        return mixed
+    def positions(self) -> tf.TensorShape:
+        """The dimensions of the target in which it may have weights of its own."""
+        return self.spec.shape
 
     def mix(
         self,
         first: tf.Tensor,
         second: tf.Tensor,
-        lam: tf.Tensor,
-        blend: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
-    ) -> Any:
-        """Makes one target of two.
+        weights: tuple[tf.Tensor, tf.Tensor] | None,
+        recipe: Recipe,
+    ) -> tuple[Any, tf.Tensor | None]:
+        """Makes one target of two, and one sample weight.
 
-            "blend":  λ·y_i + (1 − λ)·y_j, or as the mixer has it
-            "pair":   (y_i, y_j, λ), for losses that are not linear in the label
-            "union":  max(y_i, y_j); y_i alone at λ = 1, y_j alone at λ = 0
+            W = λ·w_i + (1 − λ)·w_j
+            λ′ = λ·w_i / W, and λ where W is 0 or there are no weights
+
+            "blend":  λ′·y_i + (1 − λ′)·y_j
+            "pair":   (y_i, y_j, λ′), for losses that are not linear in the label
+            "union":  max(y_i, y_j), of labels that have a share and a weight
+
+        so that W·ℓ(y) is λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss ℓ that is
+        linear in the label. A label of weight 0 has no share, whatever it is.
 
         Args:
           first: (B, ...), not encoded.
           second: (B, ...).
-          lam: float32 (B,) or (1,), the first one's share.
-          blend: the mixer's way to blend two encoded targets by λ.
+          weights: of both, (B,) or with more of the target's dimensions; or None.
+          recipe: the mixer's.
 
         Returns:
-          (B, ...), or for "pair" a tuple of three, with λ of shape (B,).
+          The target (B, ...), for "pair" a tuple of three with λ′ of shape (B,) or of
+          the weights' shape; and W or None.
         """
-        first, second = self.encode(first), self.encode(second)
+        first, second = self.encode(first), recipe.second_of(self.encode(second))
+        share, mixed = recipe.share_of(first), None
+        if weights is not None:
+            w_first, w_second = weights[0], recipe.second_of(weights[1])
+            first, second = _taught(first, w_first), _taught(second, w_second)
+            mixed, share = _weigh(w_first, w_second, share)
+        return self.combine(first, second, share), mixed
+
+    def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
+        """`mix` of encoded targets, by the first one's share (B,), (1,) or more."""
         if self.options.targets == "pair":
-            return first, second, tf.broadcast_to(lam, tf.shape(first)[:1])
+            shape = tf.shape(first)[: share.shape.rank]
+            return first, second, tf.broadcast_to(share, shape)
         if self.options.targets == "union":
             first, second = as_float(first), as_float(second)
-            return at_ends(lam, first, second, tf.maximum(first, second))
-        return self.normalise(blend(first, second, lam))
+            return at_ends(share, first, second, tf.maximum(first, second))
+        return blend(first, second, share, first.dtype)
 
-    def unmixed(self, target: tf.Tensor) -> Any:
-        """What `mix` gives at λ = 1."""
-        y = self.encode(target)
-        if self.options.targets == "pair":
-            return y, y, tf.ones(tf.shape(y)[:1], tf.float32)
-        return as_float(y) if self.options.targets == "union" else y
+
+def _taught(target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """The target without what is not finite where its weight is 0: 0·∞ is NaN."""
+    if not target.dtype.is_floating:
+        return target
+    nothing = (_fitted(weight, target) == 0) & ~tf.math.is_finite(target)
+    return tf.where(nothing, tf.zeros_like(target), target)
+
+
+def _weigh(
+    first: tf.Tensor, second: tf.Tensor, share: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mixed weight W, and the first label's share λ′ of it."""
+    rank = max(first.shape.rank, share.shape.rank)
+    first, second, lam = (of_rank(t, rank) for t in (first, second, share))
+    compute = tf.float64 if first.dtype == tf.float64 else tf.float32
+    lam, total = tf.cast(lam, compute), blend(first, second, lam, compute)
+    part = tf.where(total == 0, lam, lam * tf.cast(first, compute) / total)
+    part = at_ends(lam, tf.ones_like(part), tf.zeros_like(part), part)
+    while part.shape.rank > 1 and part.shape[-1] == 1:
+        part = part[..., 0]
+    return tf.cast(total, first.dtype), part
+
+
+def _fitted(weight: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Gives a weight the rank of its target."""
+    rank = target.shape.rank
+    return of_rank(weight if weight.shape.rank <= rank else weight[..., 0], rank)
 
 
 class Floats(Target):
@@ -108,8 +154,19 @@ class Floats(Target):
         return spec.dtype.is_floating
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """The target as it is."""
-        return target
+        """The target as it is, or 0 where it is not known."""
+        validity = self.validity(target)
+        if validity is None:
+            return target
+        return tf.where(validity == 1, target, tf.zeros_like(target))
+
+    def validity(self, target: tf.Tensor) -> tf.Tensor | None:
+        """float32, of the target's shape: 0 where it is `ignore_label`, or NaN."""
+        if self.ignore_label is None:
+            return None
+        if math.isnan(self.ignore_label):
+            return tf.cast(~tf.math.is_nan(target), tf.float32)
+        return tf.cast(target != self.ignore_label, tf.float32)
 
 
 class KeptIntegers(Target):
@@ -121,8 +178,12 @@ class KeptIntegers(Target):
         return options.keeps_integers and spec.dtype.is_integer
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """The target as it is."""
-        return target
+        """The target as it is, or 0 where it is ignored: losses refuse other ids."""
+        return _without_ignored(target, self.ignore_label)
+
+    def validity(self, target: tf.Tensor) -> tf.Tensor | None:
+        """float32, of the target's shape: 0 where it is `ignore_label`."""
+        return _validity(target, self.ignore_label)
 
 
 class Masks(Target):
@@ -157,26 +218,14 @@ class Masks(Target):
                 "already to float32." + see_docs("images_and_masks")
             )
 
-    def check_weights(self, spec: tf.TensorSpec) -> None:
-        """Refuses sample weights that are neither one an example nor one a pixel."""
-        shape = spec.shape
-        if shape.rank == 1 or (shape.rank == 2 and shape[1] == 1):
-            return
-        size = _without_channel(self.spec.shape)
-        if not _without_channel(shape).is_compatible_with(size):
-            raise ValueError(
-                "with ignore_label, the sample weights of masks of shape "
-                f"{self.spec.shape} must be (batch,) or have the masks' shape, got "
-                f"{describe(spec)}."
-            )
+    def positions(self) -> tf.TensorShape:
+        """Its pixels."""
+        return _without_channel(self.spec.shape)
 
     def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise, unless it is ignored."""
-        num_classes, ignore_label = self.options.num_classes, self.options.ignore_label
-        besides, classes = "", target
-        if ignore_label is not None:
-            besides = f" or ignore_label={ignore_label}"
-            classes = tf.where(self._ignored(target), tf.zeros_like(target), target)
+        num_classes = self.options.num_classes
+        classes = _without_ignored(target, self.ignore_label)
         # The ends alone: a mask of int64 would be eight times the memory of uint8.
         ends = [
             tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
@@ -184,7 +233,7 @@ class Masks(Target):
         empty = tf.size(target) == 0
         fine = empty | ((ends[0] >= 0) & (ends[1] < num_classes))
         message = (
-            f"{caller}: masks must be in [0, {num_classes}){besides}, but this "
+            f"{caller}: masks must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1, shift labels "
             "that start at 1, name the label of pixels to leave out as ignore_label. "
             "Lowest and highest label:"
@@ -201,28 +250,29 @@ class Masks(Target):
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
         """float32 (B, H, W): 0 where the label is `ignore_label`."""
-        if self.options.ignore_label is None:
-            return None
-        return tf.cast(~self._ignored(_ids(target)), tf.float32)
+        return _validity(_ids(target), self.ignore_label)
 
-    def normalise(self, mixed: tf.Tensor) -> tf.Tensor:
-        """Rows that sum to 1 again where one of two pixels was ignored.
+    def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
+        """As any target; or of two class ids, where pixels are moved, the shown one."""
+        if not self.options.integer_masks:
+            return super().combine(first, second, share)
+        return tf.where(of_rank(share, first.shape.rank) == 1, first, second)
 
-        The weights carry what is missing: w·y is λ·v_i·y_i + (1 − λ)·v_j·y_j, so
-        that a loss which is linear in y sees each valid pixel with its own share.
-        Sample weights of the element's own are blended beside that, as everywhere.
-        """
-        if self.options.ignore_label is None or self.options.integer_masks:
-            return mixed
-        mass = tf.reduce_sum(mixed, axis=-1, keepdims=True)
-        return tf.math.divide_no_nan(mixed, mass)
 
-    def _ignored(self, ids: tf.Tensor) -> tf.Tensor:
-        """Whether an id is `ignore_label`, which its dtype may be too small to hold."""
-        label = self.options.ignore_label
-        if not ids.dtype.min <= label <= ids.dtype.max:
-            return tf.zeros_like(ids, tf.bool)
-        return ids == tf.constant(label, ids.dtype)
+def _validity(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor | None:
+    """float32, 0 where an id is `ignore_label`, else 1; None for all 1."""
+    if ignore_label is None:
+        return None
+    # Its dtype may be too small to hold it.
+    if not ids.dtype.min <= ignore_label <= ids.dtype.max:
+        return tf.ones_like(ids, tf.float32)
+    return tf.cast(ids != tf.constant(int(ignore_label), ids.dtype), tf.float32)
+
+
+def _without_ignored(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor:
+    """Class 0 where an id is `ignore_label`."""
+    validity = _validity(ids, ignore_label)
+    return ids if validity is None else tf.where(validity == 1, ids, tf.zeros_like(ids))
 
 
 def _ids(target: tf.Tensor) -> tf.Tensor:
@@ -261,21 +311,33 @@ class ClassIds(Target):
 
     def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise."""
-        wide = tf.cast(target, tf.int64)
-        num_classes = self.options.num_classes
-        fine = tf.reduce_all((wide >= 0) & (wide < num_classes))
+        wide = tf.cast(_without_ignored(target, self.ignore_label), tf.int64)
+        fine = tf.reduce_all((wide >= 0) & (wide < self.options.num_classes))
         message = (
-            f"{caller}: integer labels must be in [0, {num_classes}), but this "
+            f"{caller}: integer labels must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1; shift labels "
-            "that start at 1, and filter out those marked missing with -1. Labels:"
+            "that start at 1; name the label of examples that have none, such as -1, "
+            "as ignore_label. Labels:"
         )
         return [tf.debugging.Assert(fine, [message, target], summarize=1024)]
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """One-hot, smoothed: float32 (B, C)."""
-        if target.shape.rank == 2:
-            target = tf.reshape(target, tf.shape(target)[:1])
-        return _one_hot(target, self.options)
+        """One-hot, smoothed, or a row of zeros where ignored: float32 (B, C)."""
+        hot = _one_hot(_of_examples(target), self.options)
+        validity = self.validity(target)
+        return hot if validity is None else hot * validity[..., tf.newaxis]
+
+    def validity(self, target: tf.Tensor) -> tf.Tensor | None:
+        """float32 (B,): 0 where the label is `ignore_label`."""
+        return _validity(_of_examples(target), self.ignore_label)
+
+    def positions(self) -> tf.TensorShape:
+        """The examples."""
+        return self.spec.shape[:1]
+
+
+def _of_examples(ids: tf.Tensor) -> tf.Tensor:
+    return ids if ids.shape.rank == 1 else tf.reshape(ids, tf.shape(ids)[:1])
 
 
 def _one_hot(ids: tf.Tensor, options: Options) -> tf.Tensor:
@@ -316,8 +378,8 @@ def resolve(parts: Parts, options: Options) -> Any:
     flat = tf.nest.flatten(resolved)
     if flat:
         _check_options_are_used(flat, options)
-    if options.ignore_label is not None and parts.weights is not None:
-        _check_weights(flat, tf.nest.flatten(parts.weights))
+        if parts.weights is not None:
+            _check_weights(flat, tf.nest.flatten(parts.weights))
     return resolved
 
 
@@ -334,24 +396,45 @@ def _resolve_one(spec: Any, parts: Parts, options: Options) -> Target:
             "StringLookup), cast booleans to float32."
         )
     kind = next(kind for kind in _KINDS if kind.matches(spec, options))
-    target = kind(spec, options)
+    target = kind(spec, options, _ignore_label(spec, parts, options))
     target.check(parts)
     return target
+
+
+def _ignore_label(spec: tf.TensorSpec, parts: Parts, options: Options) -> float | None:
+    """The mixer's where it is for this target: an integer is for class ids first."""
+    label = options.ignore_label
+    if label is None or (math.isnan(label) and spec.dtype.is_integer):
+        return None
+    several = tf.nest.flatten(parts.targets)
+    ids = any(s.dtype.is_integer for s in several if isinstance(s, tf.TensorSpec))
+    if spec.dtype.is_floating and ids and not math.isnan(label):
+        return None
+    return label
 
 
 def _check_options_are_used(flat: list[Target], options: Options) -> None:
     specs = [target.spec for target in flat]
     several = ", ".join(map(describe, specs))
-    masks = any(isinstance(target, Masks) for target in flat)
-    for name in ("ignore_label", "integer_masks"):
-        value = getattr(options, name)
-        if value not in (None, False) and not masks:
-            raise ValueError(
-                f"{name}={value} is for integer masks (batch, height, width), "
-                f"and the targets are {several}. Leave it out, or name the "
-                "masks in target_keys."
-            )
-    if options.num_classes is None or any(spec.dtype.is_integer for spec in specs):
+    if options.integer_masks and not any(isinstance(t, Masks) for t in flat):
+        raise ValueError(
+            "integer_masks=True is for integer masks (batch, height, width), "
+            f"and the targets are {several}. Leave it out, or name the "
+            "masks in target_keys."
+        )
+    label = options.ignore_label
+    ids = any(spec.dtype.is_integer for spec in specs)
+    if label is not None and (
+        all(target.ignore_label is None for target in flat)
+        or (options.num_classes is not None and not ids)
+    ):
+        raise ValueError(
+            f"ignore_label={label} is for class ids, or for float targets without "
+            f"classes, and the targets are {several}. An integer marks class ids "
+            "that are not known, NaN or an integer floats that were not measured; "
+            "give one-hot rows without a label the sample weight 0."
+        )
+    if options.num_classes is None or ids:
         return
     if options.label_smoothing:
         raise ValueError(
@@ -370,51 +453,94 @@ def _check_options_are_used(flat: list[Target], options: Options) -> None:
 def _check_weights(flat: list[Target], specs: list[tf.TensorSpec]) -> None:
     if len(specs) not in (1, len(flat)):
         raise ValueError(
-            "with ignore_label, sample weights must be one tensor or one "
-            f"for each of the {len(flat)} targets, got {len(specs)}."
+            "sample weights must be one tensor or one for each of the "
+            f"{len(flat)} targets, got {len(specs)}."
         )
     for k, target in enumerate(flat):
-        if isinstance(target, Masks):
-            target.check_weights(specs[k % len(specs)])
+        spec, positions = specs[k % len(specs)], target.positions()
+        shape = spec.shape
+        if shape.rank > 1 and shape.rank > positions.rank and shape[-1] == 1:
+            shape = shape[:-1]
+        if shape.rank > positions.rank or not all(
+            own in (1, None) or place in (own, None)
+            for own, place in zip(shape, positions)
+        ):
+            raise ValueError(
+                "a sample weight belongs to its target: it must be one for each "
+                "example, (batch,), or have the first dimensions of the target, such "
+                f"as (batch, height, width); got {describe(spec)} for the target "
+                f"{describe(target.spec)}. Of several targets each can have its own: "
+                "a nest of weights like that of the targets."
+            )
 
 
-def weights(resolved: Any, parts: Parts) -> Any:
-    """Sample weights in which ignored pixels have none.
+def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any, Any]:
+    """Makes one of two batches' targets, and of their sample weights.
 
     Args:
       resolved: what `resolve` returned.
-      parts: a batch, whose targets are not encoded.
+      first: a batch, whose targets are not encoded.
+      second: a batch like it.
+      recipe: the mixer's.
 
     Returns:
-      The batch's weights where nothing is ignored, as floats; else weights for one
-      target, or a nest of them for a nest of targets: float32 (B, H, W) for masks,
-      (B,) for others. None for none.
+      The targets, and the weights or None: those of `Target.mix`. There is one tensor
+      of weights where the batches have one and it mixes alike for all targets, else one
+      for each target.
     """
-    kinds, values = tf.nest.flatten(resolved), tf.nest.flatten(parts.targets)
-    if all(kind.options.ignore_label is None for kind in kinds):
-        if parts.weights is None:
-            return None
-        return tf.nest.map_structure(as_float, parts.weights)
+    kinds = tf.nest.flatten(resolved)
+    if not kinds:
+        return first.targets, elements.map_nest(
+            lambda a, b: blend(a, b, recipe.lam), first.weights, second.weights
+        )
+    mixed, weights = zip(
+        *(
+            kind.mix(a, b, None if None in both else both, recipe)
+            for kind, a, b, both in zip(
+                kinds,
+                tf.nest.flatten(first.targets),
+                tf.nest.flatten(second.targets),
+                zip(_weights(kinds, first), _weights(kinds, second)),
+            )
+        )
+    )
+    return tf.nest.pack_sequence_as(resolved, mixed), _like(
+        resolved, first.weights, weights
+    )
+
+
+def _weights(kinds: Sequence[Target], parts: Parts) -> list[tf.Tensor | None]:
+    """The weight of every target: the given one, and 0 where a label is ignored."""
     given = [None] if parts.weights is None else tf.nest.flatten(parts.weights)
     if len(given) == 1:
         given *= len(kinds)
-    made = [_weight(*one) for one in zip(kinds, values, given)]
-    return made[0] if len(made) == 1 else tf.nest.pack_sequence_as(resolved, made)
+    made = list(map(_weight, kinds, tf.nest.flatten(parts.targets), given))
+    if all(weight is None for weight in made):
+        return made
+    size = tf.shape(tf.nest.flatten(parts.targets)[0])[:1]
+    return [tf.ones(size) if weight is None else weight for weight in made]
 
 
-def _weight(kind: Target, target: tf.Tensor, given: tf.Tensor | None) -> tf.Tensor:
+def _weight(
+    kind: Target, target: tf.Tensor, given: tf.Tensor | None
+) -> tf.Tensor | None:
     validity = kind.validity(target)
-    if validity is None:
-        if given is not None:
-            return as_float(given)
-        return tf.ones(tf.shape(target)[:1], tf.float32)
-    if given is None:
-        return validity
-    if given.shape.rank < validity.shape.rank:
-        given = per_example(given, validity)
-    elif given.shape.rank > validity.shape.rank:  # (B, H, W, 1)
-        given = tf.squeeze(given, -1)
-    return validity * tf.cast(given, tf.float32)
+    if validity is None or given is None:
+        return validity if given is None else as_float(given)
+    return validity * _fitted(tf.cast(given, tf.float32), validity)
+
+
+def _like(resolved: Any, given: Any, mixed: Sequence[tf.Tensor | None]) -> Any:
+    """The weights of the targets, in the structure of the given weights if it holds."""
+    made = [weight for weight in mixed if weight is not None]
+    if not made:
+        return None
+    if given is not None and len(tf.nest.flatten(given)) == len(made):
+        return tf.nest.pack_sequence_as(given, made)
+    one = given is not None and len({str(weight.shape) for weight in made}) == 1
+    if len(made) == 1 or one:
+        return made[0]
+    return tf.nest.pack_sequence_as(resolved, made)
 
 
 def label_of(parts: Parts, target_keys: tuple[str, ...]) -> Any:

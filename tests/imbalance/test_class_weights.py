@@ -78,8 +78,8 @@ def test_weights_mix_by_lambda(jit):
     _, y, w = mixer.apply_in_batch(batch, tf.constant(partner), params)
     own = np.array([1, 5, 0.5, 5])
     np.testing.assert_allclose(w, lam * own + (1 - lam) * own[partner], rtol=1e-6)
-    # For class weights that is the weight of the mixed label, class by class.
-    np.testing.assert_allclose(w, y.numpy() @ [1, 5, 0.5], rtol=1e-6)
+    # What the classes have of the loss, λ·w_i and (1 − λ)·w_j, is λ and 1 − λ of them.
+    np.testing.assert_allclose(w * (y.numpy() @ [1, 1 / 5, 1 / 0.5]), 1, rtol=1e-6)
 
 
 def test_dict_elements_mix_the_weight_as_a_target():
@@ -89,8 +89,8 @@ def test_dict_elements_mix_the_weight_as_a_target():
         1.0, num_classes=3, target_keys=("label", "sample_weight"), jit_compile=False
     )
     for batch in weighted.apply(tfmixup.two_streams(mixer, 4, seed=1)).repeat(3):
-        want = batch["label"].numpy() @ [1, 5, 0.5]
-        np.testing.assert_allclose(batch["sample_weight"], want, rtol=1e-6)
+        shares = batch["label"].numpy() @ [1, 1 / 5, 1 / 0.5]
+        np.testing.assert_allclose(batch["sample_weight"] * shares, 1, rtol=1e-6)
 
 
 def test_keras_weighs_the_loss_by_the_mixed_weight():

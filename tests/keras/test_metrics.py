@@ -205,8 +205,8 @@ def test_evaluate_weighs_by_mixed_sample_weights(problem):
         train_batches(problem, "in_batch", weights=True), return_dict=True, verbose=0
     )
     predictions = model.predict(features, verbose=0)
-    # λ·w_i + (1 − λ)·w_j with w = 1 + class: the mixed labels tell.
-    np.testing.assert_allclose(weights, labels @ [1, 2, 3], atol=1e-5)
+    # With w = 1 + class the shares λ·w_i and (1 − λ)·w_j of the loss tell λ and 1 − λ.
+    np.testing.assert_allclose(weights * (labels @ [1, 1 / 2, 1 / 3]), 1, atol=1e-5)
     for name, per_example in (("mixed_accuracy", None), ("weighted", weights)):
         expected = label_mass(labels, predictions, per_example)
         assert got[name] == pytest.approx(expected, abs=1e-5)

@@ -130,6 +130,7 @@ FIELDS = {
     "feature_keys": ("audio",),
     "target_keys": ("y",),
     "length_keys": ("length",),
+    "keep_keys": ("id",),
     "dtype": "float16",
     "jit_compile": True,
 }

@@ -6,7 +6,7 @@ import scipy.stats
 import tensorflow as tf
 
 import tfmixup
-from tests.reference import RATE, blend, mixed
+from tests.reference import RATE, blend, mixed, weigh
 
 JIT = [True, False]
 LABELS = np.array([0.0, 0.1, 0.5, 0.5, 2.0, -1.0], np.float32)
@@ -130,8 +130,9 @@ def test_examples_and_labels_are_blended_with_the_same_partner(jit):
     params = tfmixup.CMixupParams(tf.constant(lam), tf.constant(uniform))
     ignored = tf.zeros([6], tf.int32)
     got = mixer.apply_in_batch((x, LABELS, w), ignored, params)
-    for value, part in zip(got, (x, LABELS, w)):
-        np.testing.assert_allclose(value, blend(part, part[partner], lam), rtol=1e-6)
+    _, share = weigh(w, w[partner], lam)
+    for value, part, by in zip(got, (x, LABELS, w), (lam, share, lam)):
+        np.testing.assert_allclose(value, blend(part, part[partner], by), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

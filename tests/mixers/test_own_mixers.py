@@ -64,6 +64,18 @@ def test_fields_by_which_mixers_are_compared_are_hashable(table):
     assert Compared(table=(1, 2)) != Compared()
 
 
+class Counts(tfmixup.MixUp):
+    """Knows that its integers are no names."""
+
+    integers_are_quantities = True
+
+
+def test_a_mixer_that_knows_integers_takes_them():
+    counts = np.array([[2**20], [0], [4], [8]], "int64")
+    got = Counts().apply((counts, Y), (counts[::-1], Y), HALF)[0]
+    np.testing.assert_array_equal(got, [[2**19 + 4], [2], [2], [2**19 + 4]])
+
+
 @pytest.mark.parametrize(
     "mixer",
     [
@@ -105,8 +117,10 @@ class Mean(Options, tfmixup.Mixer):
         return tfmixup.MixUpParams(tf.fill(shape, 0.5))
 
     def recipe(self, first, second, params):
-        mean = lambda a, b, *_: (tf.cast(a, tf.float32) + tf.cast(b, tf.float32)) / 2  # noqa: E731
-        return Recipe(mean, mean, params.lam)
+        def mean(a, b):
+            return (tf.cast(a, tf.float32) + tf.cast(b, tf.float32)) / 2
+
+        return Recipe(mean, params.lam)
 
 
 def test_a_mixer_without_lambda():
@@ -123,8 +137,22 @@ def test_a_mixer_without_options_is_told_so():
     class Bare(tfmixup.Mixer):
         sample = recipe = None
 
-    with pytest.raises(TypeError, match=r"^Bare: a mixer must derive from"):
+    message = r"^Bare: a mixer must derive from .*Options too, or from tfmixup\.mixers"
+    with pytest.raises(TypeError, match=message):
         Bare()(X, Y)
+
+
+@pytest.mark.parametrize("bases", [(Options, tfmixup.Mixer), (tfmixup.Mixer, Options)])
+def test_options_are_checked_in_either_order_of_the_bases(bases):
+    @dataclasses.dataclass(frozen=True, repr=False)
+    class Own(*bases):
+        sample = recipe = None
+
+    assert Own(dtype=tf.float16).dtype == "float16"
+    with pytest.raises(
+        ValueError, match=r"^Own: num_classes must be at least 2, got 1"
+    ):
+        Own(num_classes=1)
 
 
 class Refusing(LambdaMixer):

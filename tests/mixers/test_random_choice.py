@@ -144,6 +144,7 @@ def test_a_choice_of_mixers_that_are_off_is_off():
         ("feature_keys", (("image",), ("rgb",))),
         ("target_keys", (("label",), ("mask",))),
         ("length_keys", ((), ("length",))),
+        ("keep_keys", ((), ("id",))),
         ("dtype", ("float32", "uint8")),
         ("jit_compile", ("auto", True)),
     ],

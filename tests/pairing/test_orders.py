@@ -1,4 +1,4 @@
-"""Which examples meet: the orders of the two streams, and the partners in a batch."""
+"""Which examples meet: orders and reads of two streams, and partners in a batch."""
 
 import collections
 import itertools
@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+import tfmixup
 from tests.pipelines import (
     BATCH,
     FIRST,
@@ -111,3 +112,19 @@ def test_partners_in_a_batch_are_all_others_equally_often():
     for k in range(BATCH):
         counts = np.delete(np.bincount(partners[:, k] % BATCH, minlength=BATCH), k)
         assert stats.chisquare(counts).pvalue > 2.5e-7
+
+
+@pytest.mark.parametrize(("known", "passes"), [(True, 2), (False, 3)])
+def test_how_often_a_dataset_is_read(known, passes):
+    """Of an unknown length, the second stream starts over once as the epoch ends."""
+    reads = tf.Variable(0, dtype=tf.int64)
+
+    def count(i):
+        reads.assign_add(1)
+        return tf.cast(i, tf.float32)[None], tf.zeros([1])
+
+    source = tf.data.Dataset.range(40).filter(lambda i: True).map(count)
+    if known:
+        source = source.apply(tf.data.experimental.assert_cardinality(40))
+    assert len(list(source.apply(tfmixup.two_streams(tfmixup.MixUp(1.0), 10)))) == 4
+    assert int(reads) == 40 * passes

@@ -30,8 +30,9 @@ def weight_by_class(
         w_y = Σ_c y_c·w_c for one-hot and soft labels
 
     Keras's own `class_weight` takes the largest entry of a mixed label for its class.
-    Weights made here are mixed by λ as the label is: `λ·w_i + (1 − λ)·w_j`. For dict
-    elements, mixers must be told: `target_keys=("label", "sample_weight")`.
+    Weights made here stay with their labels: the loss of a mixed example is
+    λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j), and a class has the share n_c·w_c of the loss
+    that it has without mixing.
 
     Args:
       class_weight: the weight of each class: a dict {class id: weight} as for Keras's

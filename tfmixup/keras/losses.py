@@ -72,7 +72,8 @@ class PairLoss(keras.losses.Loss):
         """The reduced loss.
 
         Args:
-          y_true: `(y_i, y_j, λ)` with λ of shape (B,), or a label (B, ...) that is no
+          y_true: `(y_i, y_j, λ)` with λ of shape (B,), or one for each value of the
+            loss where sample weights have made it so, or a label (B, ...) that is no
             pair, as validation data have.
           y_pred: predictions (B, ...).
           sample_weight: as of any Keras loss.
@@ -91,7 +92,7 @@ class PairLoss(keras.losses.Loss):
         if not isinstance(y_true, tuple):
             return self._values(y_true, y_pred)
         first, second, lam = y_true
-        if len(lam.shape) != 1:
+        if not 1 <= len(lam.shape) <= len(first.shape):
             raise ValueError(
                 f"{_NAME}: the third of a pair of targets (y_i, y_j, λ) must be λ of "
                 f"shape (batch,), got {tuple(lam.shape)}. A mixer with targets='pair' "
@@ -105,6 +106,14 @@ class PairLoss(keras.losses.Loss):
             raise ValueError(
                 f"{_NAME}: {_name(self.loss)} returned one value for a whole batch, "
                 "and every example has a λ of its own. Return a value for each example."
+            )
+        if len(lam.shape) > len(first_loss.shape):
+            raise ValueError(
+                f"{_NAME}: λ has the shape {tuple(lam.shape)}, as sample weights of "
+                f"each entry make it, and {_name(self.loss)} gives values of shape "
+                f"{tuple(first_loss.shape)}. Give labels and predictions a last "
+                "dimension of 1, so that the loss is one of each entry."
+                + see_docs("pairs_of_targets")
             )
         lam = _like(keras.ops.cast(lam, first_loss.dtype), first_loss)
         return lam * first_loss + (1 - lam) * second_loss
@@ -144,7 +153,7 @@ class Pair:
     Attributes:
       first: y_i, of shape (B, ...).
       second: y_j, of the same shape.
-      lam: λ, of shape (B,).
+      lam: λ, of shape (B,), or with more of the labels' dimensions.
       steps: whether each example has several predictions, one for each step or pixel.
     """
 
@@ -169,4 +178,6 @@ def _name(loss: keras.losses.Loss | Callable[..., Any]) -> str:
 
 
 def _like(lam: Any, values: Any) -> Any:
-    return keras.ops.reshape(lam, [-1] + [1] * (len(values.shape) - 1))
+    for _ in range(len(lam.shape), len(values.shape)):
+        lam = keras.ops.expand_dims(lam, -1)
+    return lam

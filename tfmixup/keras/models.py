@@ -233,7 +233,7 @@ def _weights(pairs: Any, sample_weight: Any, which: int) -> Any:
         share = _half(y, which)[1]
         if not isinstance(y, Pair):
             share = keras.ops.full(keras.ops.shape(y)[:1], share)
-        elif y.steps:
+        elif y.steps and len(share.shape) == 1:
             # Keras multiplies the weights by a mask (B, T).
             share = keras.ops.expand_dims(share, -1)
         if given is None:

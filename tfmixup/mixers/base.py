@@ -8,33 +8,17 @@ import dataclasses
 import functools
 import types
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, lookalikes, seeding, targets
-from tfmixup.blending import at_ends
+from tfmixup import checks, elements, features, lookalikes, seeding, targets
+from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Plan", "Recipe"]
-
-
-class Recipe(NamedTuple):
-    """How a batch is mixed, once its parameters are drawn.
-
-    Attributes:
-      feature: mixes two features (B, ...) to one of the mixer's dtype.
-      target: mixes two encoded targets, or two sample weights, (B, ...), by the share
-        λ of the first that it is given as a third, (B,) or (1,); a target that has the
-        pixels of the features may be pasted instead.
-      lam: the first example's share λ of the label: float32 (B,) or (1,).
-    """
-
-    feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    target: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    lam: tf.Tensor
 
 
 class Mixer(abc.ABC):
@@ -46,8 +30,10 @@ class Mixer(abc.ABC):
     arguments that say what elements look like are those of `Options`.
     """
 
-    # Whether `partner_of` looks at the batch, so that there is no second stream.
+    # Whether `partner_of` looks at the batch, so that there is no second stream; and
+    # whether integer features are quantities for certain, as samples of sounds are.
     in_batch_only: ClassVar[bool] = False
+    integers_are_quantities: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample(
@@ -78,6 +64,9 @@ class Mixer(abc.ABC):
           first: features, targets and weights of a batch; targets are not encoded.
           second: the same of the other batch.
           params: what `sample` returned, or made by hand.
+
+        Returns:
+          The `Recipe`.
         """
 
     def partner_of(self, batch: Parts, params: Any, partner: tf.Tensor) -> tf.Tensor:
@@ -94,8 +83,10 @@ class Mixer(abc.ABC):
         """Whether nothing is ever mixed: validation data are only cast and encoded."""
         return getattr(self, "probability", 1.0) == 0
 
-    def check_arguments(self) -> None:  # noqa: B027 - a mixer may have none
+    def check_arguments(self) -> None:
         """Refuses arguments that cannot be; called when the mixer is made."""
+        if isinstance(self, Options):  # which stands behind `Mixer` in the bases
+            Options.check_arguments(self)
 
     def check_spec(self, parts: Parts) -> None:  # noqa: B027 - nothing by default
         """Refuses batches that this kind of mixing cannot mix, by their specs."""
@@ -109,8 +100,8 @@ class Mixer(abc.ABC):
         """What elements look like before and after."""
         if not isinstance(self, Options):
             raise TypeError(
-                "a mixer must derive from tfmixup.mixers.Options too, or "
-                " from tfmixup.mixers.LambdaMixer, which does."
+                "a mixer must derive from tfmixup.mixers.Options too, or from "
+                "tfmixup.mixers.LambdaMixer, which does."
             )
         return self
 
@@ -153,6 +144,9 @@ class Mixer(abc.ABC):
             unmixed.check_arguments()
             return unmixed
 
+    # A function that AutoGraph converts has its errors' messages copied before the
+    # caller's name is put in front.
+    @tf.autograph.experimental.do_not_convert
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
     ) -> Any:
@@ -185,6 +179,7 @@ class Mixer(abc.ABC):
             checked = functools.partial(by_hand.check_params, self, params)
             return self._mix_two(first, second, checked, keep_first)
 
+    @tf.autograph.experimental.do_not_convert
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
         """Mixes the examples of one batch: i with `partner[i]`.
 
@@ -280,7 +275,7 @@ class Mixer(abc.ABC):
         keep_first: bool,
     ) -> Any:
         parts = elements.to_tensors(self.split(first))
-        plan = self._plan_of(parts, first)
+        plan = self._plan_of(parts)
         other = elements.to_tensors(self.split(second))
         elements.check_same_spec("the second batch", parts, other)
         params = draw(elements.batch_size(parts))
@@ -292,16 +287,13 @@ class Mixer(abc.ABC):
         draw: Callable[[int | tf.Tensor], tuple[tf.Tensor, Any]],
     ) -> Any:
         parts = elements.to_tensors(self.split(element))
-        plan = self._plan_of(parts, element)
+        plan = self._plan_of(parts)
         partner, params = draw(elements.batch_size(parts))
         return elements.join(plan.mix_in_batch(parts, partner, params), element)
 
     def split(self, element: Any) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
-        options = self.options
-        return elements.split(
-            element, options.feature_keys, options.target_keys, options.length_keys
-        )
+        return elements.split(element, *self.options.all_keys)
 
     def plan(self, element_spec: Any) -> Plan:
         """The mixer for batches of one spec, which is checked.
@@ -309,24 +301,19 @@ class Mixer(abc.ABC):
         Args:
           element_spec: of batches; its keys besides the mixer's do not matter.
 
+        Returns:
+          Its `Plan`.
+
         Raises:
           TypeError, ValueError, KeyError: as `apply`.
         """
-        return self._plan_of(self.split(element_spec), element_spec)
+        return self._plan_of(self.split(element_spec))
 
-    def _plan_of(self, parts: Parts, element: Any) -> Plan:
+    def _plan_of(self, parts: Parts) -> Plan:
         spec = elements.spec_of(parts)
         key = repr(spec)
         if key not in self._plans:
             self._plans[key] = Plan(self, spec)
-        ignored = self.options.ignore_label
-        named = isinstance(element, dict) and elements.WEIGHT_KEY in element
-        if ignored is not None and named and parts.weights is None:
-            raise ValueError(
-                f"ignore_label={ignored} adds a key 'sample_weight' "
-                "to the elements, and they have one. Map them to tuples "
-                "(x, y, sample_weight), whose weights are multiplied."
-            )
         return self._plans[key]
 
     @functools.cached_property
@@ -375,7 +362,8 @@ class Plan:
 
     def __init__(self, mixer: Mixer, spec: Parts) -> None:
         options = mixer.options
-        elements.check_batched(spec, tf.as_dtype(options.dtype))
+        elements.check_batched(spec)
+        features.check(spec.features, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
         self.targets = targets.resolve(spec, options)
@@ -447,27 +435,19 @@ class Plan:
         self, first: Parts, second: Parts, params: Any, keep_first: bool = False
     ) -> tuple[Parts | None, Parts]:
         """`mix` as a pure function, for a compiled function around it."""
-        original = self.unmixed(first) if keep_first else None
         if self.mixer.is_off():
-            # 0 times an infinite feature of the partner would be NaN.
-            return original, self.unmixed(first)
+            # This is what mixing at λ = 1 gives, without a look at the second batch.
+            unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
+            return unmixed if keep_first else None, unmixed
         recipe = self.mixer.recipe(first, second, params)
-
-        def target(kind: targets.Target, a: tf.Tensor, b: tf.Tensor) -> Any:
-            return kind.mix(a, b, recipe.lam, recipe.target)
-
-        return original, Parts(
+        mixed = Parts(
             elements.map_nest(recipe.feature, first.features, second.features),
-            tf.nest.map_structure(target, self.targets, first.targets, second.targets),
-            elements.map_nest(
-                lambda a, b: recipe.target(a, b, recipe.lam),
-                targets.weights(self.targets, first),
-                targets.weights(self.targets, second),
-            ),
+            *targets.mix(self.targets, first, second, recipe),
             elements.map_nest(
                 lambda a, b: _longer(a, b, recipe.lam), first.lengths, second.lengths
             ),
         )
+        return self._unmixed(first, recipe) if keep_first else None, mixed
 
     def _in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
         def mixed() -> Parts:
@@ -475,22 +455,33 @@ class Plan:
             second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
             return self.mix_unchecked(batch, second, params)[1]
 
-        # An example alone has no partner; with itself some mixers would change it.
+        # A batch of one has no partners. Some mixers would change an example that they
+        # mix with itself.
+        def unmixed() -> Parts:
+            return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
+
         size = elements.batch_size(batch)
         if isinstance(size, int):
-            return mixed() if size > 1 else self.unmixed(batch)
-        return elements.cond(size > 1, mixed, lambda: self.unmixed(batch))
+            return mixed() if size > 1 else unmixed()
+        return elements.cond(size > 1, mixed, unmixed)
 
-    def unmixed(self, batch: Parts) -> Parts:
-        """A batch as mixing would return it at λ = 1: encoded and cast."""
+    def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
+        """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
         return Parts(
             elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
-            tf.nest.map_structure(
-                lambda kind, target: kind.unmixed(target), self.targets, batch.targets
-            ),
-            targets.weights(self.targets, batch),
+            *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
             batch.lengths,
         )
+
+
+def _all_of_first(recipe: Recipe) -> Recipe:
+    """λ = 1, in the shapes of the recipe's."""
+    ones = tf.ones_like(recipe.lam)
+    if recipe.share is None:
+        return recipe._replace(lam=ones, second=None)
+    return recipe._replace(
+        lam=ones, share=lambda t: tf.ones_like(recipe.share_of(t)), second=None
+    )
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from tfmixup.mixers.mixup import MixUpParams
 
 __all__ = ["BetweenClass", "a_weighted_level"]
 
-# Of 16 bits, as TFDS decodes audio, into int64 too.
+# The full scale of 16 bits. TFDS decodes audio on this scale, into int64 too.
 _FULL_SCALE = 2.0**15
 
 
@@ -54,10 +55,10 @@ class BetweenClass(LambdaMixer):
       feature_keys: keys of dict elements that hold waveforms, (B, T) or (B, T, 1):
         floats on the scale [−1, 1], or signed integers of 16 bits in any signed dtype.
       target_keys: keys of dict elements that hold targets.
-      dtype: of the mixed waveforms: "float32", "float16" or "bfloat16"; PCM stays on
-        its scale, so divide it by 32768 afterwards.
+      dtype: of the mixed waveforms: "float32", "float16", "bfloat16" or "float64"; PCM
+        stays on its scale, so divide it by 32768 afterwards.
 
-    Other arguments are those of `Mixer`.
+    Other arguments are those of `tfmixup.mixers.Options`.
 
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
@@ -77,6 +78,8 @@ class BetweenClass(LambdaMixer):
     sample_rate: int
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
     feature_keys: tuple[str, ...] = dataclasses.field(default=("audio",), kw_only=True)
+
+    integers_are_quantities: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be."""
@@ -103,7 +106,9 @@ class BetweenClass(LambdaMixer):
         def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
             levels = self._level(first), self._level(second)
             p = _amplitude(*levels, params.lam)
-            mixed = blend(first, second, p, tf.float32)
+            compute = tf.float64 if self.dtype == "float64" else tf.float32
+            mixed = blend(first, second, p, compute)
+            p = tf.cast(p, compute)
             energy = p**2 + (1 - p) ** 2
             return tf.cast(mixed / per_example(tf.sqrt(energy), mixed), self.dtype)
 
@@ -153,12 +158,12 @@ def _amplitude(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor
     ratio = tf.pow(10.0, (first - second) / 40)
     mine, other = lam / ratio, (1 - lam) * ratio
     p = mine / (mine + other)
-    # Exactly at the ends, and also where a level is not a number.
+    # The ends are exact, also where a level is not a number.
     return at_ends(lam, tf.ones_like(p), tf.zeros_like(p), p)
 
 
-# In dB: of the level, since silence has none, and of the weighting, which is 0 at 0 Hz.
-# That of the authors of between-class learning.
+# The floor in dB, as in the authors' code. Silence has no level, and the weighting is 0
+# at 0 Hz.
 _FLOOR = -80.0
 _SECONDS = 0.1
 

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfmixup.blending import blend
+from tfmixup.blending import Recipe
 from tfmixup.elements import Parts, describe
-from tfmixup.mixers.base import Recipe
 from tfmixup.options import Options
 
 __all__ = [
@@ -120,8 +119,8 @@ def paste_recipe(
 ) -> Recipe:
     """Pixels of the second image inside the box, of the first one outside.
 
-    Whatever has the pixels of the image is pasted alike: masks, depth maps, weights of
-    pixels. Other targets and weights are blended by the share of pixels that are kept.
+    Whatever has the pixels of the image is pasted alike: masks and depth maps. Other
+    targets are blended by the share of pixels that are kept.
 
     Args:
       box: where to paste.
@@ -133,23 +132,30 @@ def paste_recipe(
     """
     images = [feature.shape for feature in tf.nest.flatten(features)]
     height, width = image_size(features)
-
-    def paste(first: tf.Tensor, second: tf.Tensor, axis: int, exact: bool) -> tf.Tensor:
-        if resize is not None:
-            second = resize(second, axis, exact)
-        inside = align(_contains(box, height, width), axis, first.shape.rank)
-        return tf.where(inside, second, tf.cast(first, second.dtype))
+    lam = _kept_share(box, height, width)
 
     def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        return tf.cast(paste(first, second, first.shape.rank - 3, False), dtype)
+        axis, rank = first.shape.rank - 3, first.shape.rank
+        if resize is not None:
+            second = resize(second, axis, False)
+        inside = align(_contains(box, height, width), axis, rank)
+        return tf.cast(tf.where(inside, second, tf.cast(first, second.dtype)), dtype)
 
-    def target(first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-        axis = _height_axis(first.shape, images)
+    def share(target: tf.Tensor) -> tf.Tensor:
+        axis = _height_axis(target.shape, images)
         if axis is None:
-            return blend(first, second, share)  # small boxes keep all of the first
-        return paste(first, second, axis, True)
+            return lam  # small boxes keep all of the first
+        kept = tf.cast(~_contains(box, height, width), tf.float32)
+        shape = tf.shape(target)[: axis + 2]
+        return tf.broadcast_to(align(kept, axis, axis + 2), shape)
 
-    return Recipe(feature, target, _kept_share(box, height, width))
+    def second(target: tf.Tensor) -> tf.Tensor:
+        axis = _height_axis(target.shape, images)
+        if axis is None or resize is None:
+            return target
+        return resize(target, axis, True)
+
+    return Recipe(feature, lam, share, second)
 
 
 def _contains(box: Box, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:

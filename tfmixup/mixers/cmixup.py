@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
@@ -58,11 +59,12 @@ class CMixup(LambdaMixer):
       per: "example" for one λ per example, or "batch" for one for the whole batch.
         Partners are drawn for every example in both cases.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
-      targets: as in `Mixer`.
+      targets: as in `tfmixup.mixers.Options`.
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first: a float
         label (B,) or (B, ...), whose distance is the Euclidean one.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto".
 
     Raises:
@@ -81,7 +83,7 @@ class CMixup(LambdaMixer):
     """
 
     bandwidth: float
-    # By keyword, so that bandwidth comes first.
+    # `alpha` is given by keyword, so that `bandwidth` comes first.
     alpha: float = dataclasses.field(default=2.0, kw_only=True)
 
     in_batch_only: ClassVar[bool] = True
@@ -144,7 +146,10 @@ class CMixup(LambdaMixer):
           params: `uniform` is used.
           partner: not used.
         """
-        distance = _distances(label_of(batch, self.target_keys))
+        y = label_of(batch, self.target_keys)
+        if self.ignore_label is not None:
+            y = tf.where(y == self.ignore_label, tf.cast(math.nan, y.dtype), y)
+        distance = _distances(y)
         nearest = tf.argmin(distance, axis=1, output_type=tf.int32)
         least = tf.gather(distance, nearest, batch_dims=1)[:, tf.newaxis]
         # d² − least², without squares that overflow. The nearest has weight 1, so that

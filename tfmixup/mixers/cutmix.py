@@ -43,9 +43,10 @@ class CutMix(LambdaMixer):
     of pixels that are really kept.
 
     Images are (B, H, W, channels), video is (B, T, H, W, channels), with one rectangle
-    for all frames; all features of an element need one H and one W. Targets and sample
-    weights that have the image's pixels, (B, H, W, ...), are pasted by the same
-    rectangle: masks, depth maps, weights of pixels. Other ones are blended.
+    for all frames; all features of an element need one H and one W. Targets that have
+    the image's pixels, (B, H, W, ...), are pasted by the same rectangle: masks, depth
+    maps. Their sample weights are pasted too; a weight of an example becomes one of
+    each of its pixels, (B, H, W). Other targets are blended.
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0; 1 (the default
@@ -62,15 +63,15 @@ class CutMix(LambdaMixer):
       label_smoothing: ε in [0, 1), for integer labels.
       targets: "blend", or "pair" for (y_i, y_j, share) or "union" for the maximum, both
         for targets without pixels.
-      ignore_label: pixels of integer masks that carry no weight, such as 255.
+      ignore_label: what marks labels that are not known, such as 255 in masks.
       integer_masks: True keeps masks as class ids of their dtype and shape, with
         `ignore_label` among them: for
         `keras.losses.SparseCategoricalCrossentropy(ignore_class=...)`.
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.
-      length_keys: keys of lengths or padding masks; see `Mixer`.
-      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8". Pixels
-        are only cast.
+      length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
+      dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or
+        "uint8". Pixels are only cast.
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 

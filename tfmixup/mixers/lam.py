@@ -125,18 +125,20 @@ def blend_recipe(
     label_lam: tf.Tensor | None = None,
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> Recipe:
-    """Blends features, targets and weights.
+    """Blends features and targets.
 
     Args:
       mixer: whose dtype features get.
       lam: float32 (B,) or (1,): the first example's share of the features.
       label_lam: its share of the label; None for `lam`.
       feature: another way to mix two features.
+
+    Returns:
+      The mixer's `Recipe`.
     """
     dtype = tf.as_dtype(mixer.dtype)
     return Recipe(
         feature or (lambda first, second: blend(first, second, lam, dtype)),
-        blend,
         lam if label_lam is None else label_lam,
     )
 
@@ -184,7 +186,7 @@ def sample_lam(
         return draws if _support(distribution) else _check_draws(draws, distribution)
     low, high = lam_range
     if distribution is None:
-        # In float64, since for tiny alpha the range holds little of the CDF.
+        # For tiny alpha the range holds little of the CDF, which float64 resolves.
         draws = _inverse_cdf(_beta(alpha, np.float64), low, high, shape, seed)
     else:
         draw = _inverse_cdf if _has_quantile(distribution) else _rejection
@@ -195,7 +197,7 @@ def sample_lam(
 
 def _beta(alpha: float, dtype: type[np.floating]) -> tfp.distributions.Distribution:
     if alpha == 1:
-        # The same distribution, with a graph of a few nodes instead of hundreds.
+        # Uniform is the same distribution. Its graph has a few nodes, not hundreds.
         return tfd.Uniform(dtype(0), dtype(1))
     # TFP samples its two gammas in log space: no 0/0 for tiny alpha.
     return tfd.Beta(dtype(alpha), dtype(alpha))
@@ -308,7 +310,7 @@ def _check_distribution(distribution: Any) -> None:
             "example: build it from scalar parameters."
         )
     low, high = _support(distribution) or (0.0, 1.0)
-    # Written so that NaN fails too.
+    # A NaN fails this condition too.
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         raise ValueError(
             "distribution must have its support within [0, 1], but "

@@ -31,8 +31,10 @@ class MixUp(LambdaMixer):
         x = λ·x_i + (1 − λ)·x_j
         y = λ·y_i + (1 − λ)·y_j,   λ ~ Beta(α, α)
 
-    An example and its label share one λ, so do all features, targets and sample weights
-    of an element.
+    An example and its label share one λ, so do all features and targets of an element.
+    A sample weight belongs to its label: the mixed weight is W = λ·w_i + (1 − λ)·w_j,
+    and the label's share becomes λ·w_i / W, so that W·ℓ(y) is
+    λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss that is linear in the label.
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0. Small values mix
@@ -50,10 +52,12 @@ class MixUp(LambdaMixer):
       num_classes: integer labels are one-hot encoded to this many classes.
       label_smoothing: ε in [0, 1), for integer labels.
       feature_keys: keys of dict elements that hold features.
-      target_keys: keys of dict elements that hold targets; sample weights that are to
-        be mixed belong here too. Other keys of a dict element pass through from the
-        first example.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      ignore_label: what marks labels that are not known, as in
+        `tfmixup.mixers.Options`.
+      target_keys: keys of dict elements that hold targets. "sample_weight" holds their
+        weights; other keys of a dict element pass through from the first example.
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 

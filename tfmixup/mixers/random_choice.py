@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, seeding
-from tfmixup.blending import per_example
+from tfmixup.blending import of_rank, per_example
 from tfmixup.elements import Parts, batch_size
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.lam import draw_shape
@@ -86,6 +86,8 @@ class RandomChoice(Mixer):
         set_field(self, "weights", _odds(self.weights, len(mixers)))
         checks.choice("per", self.per, ("batch", "example"))
         set_field(self, "in_batch_only", any(m.in_batch_only for m in mixers))
+        certain = all(m.integers_are_quantities for m in mixers)
+        set_field(self, "integers_are_quantities", certain)
 
     @property
     def options(self) -> Options:
@@ -93,7 +95,7 @@ class RandomChoice(Mixer):
         return self.mixers[0].options
 
     def __getattr__(self, name: str) -> Any:
-        # Called for what is no field: the mixers' common arguments.
+        # Python calls this for what is no field. The mixers have the common arguments.
         if name in {field.name for field in dataclasses.fields(Options)}:
             return getattr(self.options, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
@@ -159,10 +161,23 @@ class RandomChoice(Mixer):
         def choose(by: Callable[[Recipe], tf.Tensor]) -> tf.Tensor:
             return self._choose(params, [functools.partial(by, r) for r in recipes])
 
+        def share_of(target: tf.Tensor) -> tf.Tensor:
+            rank = max(recipe.share_of(target).shape.rank for recipe in recipes)
+
+            def of(recipe: Recipe) -> tf.Tensor:
+                given = of_rank(recipe.share_of(target), rank)
+                return tf.broadcast_to(given, tf.shape(target)[:rank])
+
+            return choose(of)
+
+        def second_of(target: tf.Tensor) -> tf.Tensor:
+            return choose(lambda recipe: recipe.second_of(target))
+
         return Recipe(
             lambda a, b: choose(lambda recipe: recipe.feature(a, b)),
-            lambda a, b, lam: choose(lambda recipe: recipe.target(a, b, lam)),
             choose(lambda recipe: tf.broadcast_to(recipe.lam, size)),
+            share_of if any(recipe.share for recipe in recipes) else None,
+            second_of if any(recipe.second for recipe in recipes) else None,
         )
 
     def partner_of(
@@ -200,11 +215,7 @@ class RandomChoice(Mixer):
 def _unmixed_recipe(mixer: Mixer) -> Recipe:
     """The first batch, whatever the second is."""
     dtype = mixer.options.dtype
-    return Recipe(
-        lambda first, second: tf.cast(first, dtype),
-        lambda first, second, lam: first,
-        tf.ones([1], tf.float32),
-    )
+    return Recipe(lambda first, second: tf.cast(first, dtype), tf.ones([1]))
 
 
 def _checked(mixers: Any) -> tuple[Mixer, ...]:
@@ -250,7 +261,7 @@ def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
 
 
 def _listed(value: Any) -> tuple[Any, ...] | None:
-    # A scalar tensor calls itself iterable, too.
+    # A scalar tensor has an `__iter__` too, which raises a TypeError.
     try:
         return tuple(value)
     except TypeError:

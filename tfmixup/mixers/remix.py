@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -30,7 +31,7 @@ class Remix(MixUp):
 
     with n_i and n_j the numbers of training examples of the two classes: where one
     class is κ times as frequent as the other and has less than τ of the picture, the
-    label is the rarer class alone. Sample weights are mixed by λ_y, as the label is.
+    label is the rarer class alone. λ_y is also what sample weights are mixed by.
 
     Args:
       class_counts: n, the number of training examples of every class, positive: a
@@ -51,10 +52,11 @@ class Remix(MixUp):
         (B, 1), or one-hot (B, C), whose class is the largest entry. In dict elements
         the label is the first of `target_keys`.
       label_smoothing: ε in [0, 1), for integer labels.
-      targets: as in `Mixer`; "pair" yields (y_i, y_j, λ_y).
+      targets: as in `tfmixup.mixers.Options`; "pair" yields (y_i, y_j, λ_y).
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets, the label first.
-      dtype: of the mixed features: "float32", "float16", "bfloat16" or "uint8".
+      dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
+        "uint8".
       jit_compile: True, False, or "auto".
 
     Raises:
@@ -75,7 +77,7 @@ class Remix(MixUp):
     class_counts: Sequence[float]
     kappa: float = 3.0
     tau: float = 0.5
-    # By keyword, so that class_counts comes first.
+    # `alpha` is given by keyword, so that `class_counts` comes first.
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
 
     def check_arguments(self) -> None:
@@ -100,10 +102,10 @@ class Remix(MixUp):
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Blends features by λ, labels by λ_y, float32 (B,)."""
-        # In float64, where n_i / n_j == κ holds as written, on the border too.
+        # float64 keeps n_i / n_j == κ true as it is written, on the border too.
         counts = tf.constant(self.class_counts, tf.float64)
-        n_first = tf.gather(counts, self._class_of(first))
-        n_second = tf.gather(counts, self._class_of(second))
+        n_first = self._count(first, counts)
+        n_second = self._count(second, counts)
         lam = params.lam
         first_gives_way = (n_first / n_second >= self.kappa) & (lam < self.tau)
         second_gives_way = (n_second / n_first >= self.kappa) & (1 - lam < self.tau)
@@ -126,8 +128,13 @@ class Remix(MixUp):
                 "for every class, or cast class ids to an integer dtype."
             )
 
-    def _class_of(self, parts: Parts) -> tf.Tensor:
+    def _count(self, parts: Parts, counts: tf.Tensor) -> tf.Tensor:
+        """Counts of the examples' classes, float64 (B,); NaN for `ignore_label`."""
         y = label_of(parts, self.target_keys)
-        if y.dtype.is_integer:
-            return tf.cast(tf.reshape(y, [-1]), tf.int64)
-        return tf.argmax(y, axis=-1)
+        if not y.dtype.is_integer:
+            return tf.gather(counts, tf.argmax(y, axis=-1))
+        ids = tf.cast(tf.reshape(y, [-1]), tf.int64)
+        known = (ids >= 0) & (ids < len(self.class_counts))
+        n = tf.gather(counts, tf.where(known, ids, tf.zeros_like(ids)))
+        # No comparison with NaN holds: λ stays as it is.
+        return tf.where(known, n, tf.constant(math.nan, tf.float64))

@@ -57,13 +57,13 @@ class ResizeMix(Options, Mixer):
         masks pixel by pixel.
       label_smoothing: ε in [0, 1), for integer labels.
       targets: "blend", or "pair" or "union" for targets without pixels.
-      ignore_label: pixels of integer masks that carry no weight, such as 255.
+      ignore_label: what marks labels that are not known, such as 255 in masks.
       integer_masks: True keeps masks as class ids.
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.
-      length_keys: keys of lengths or padding masks; see `Mixer`.
-      dtype: of the mixed images: "float32", "float16", "bfloat16" or "uint8" (rounded
-        to nearest where interpolated).
+      length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
+      dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or "uint8"
+        (rounded to nearest where interpolated).
       jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
         batch is static.
 
@@ -138,6 +138,8 @@ class ResizeMix(Options, Mixer):
 
         def resize(image: tf.Tensor, axis: int, exact: bool) -> tf.Tensor:
             nearest = exact or self.interpolation == "nearest"
+            if not nearest and self.dtype == "float64":
+                image = tf.cast(image, tf.float64)
             along = _nearest if nearest else _bilinear
             small = along(image, box.top, box.bottom, axis)
             small = along(small, box.left, box.right, axis + 1)

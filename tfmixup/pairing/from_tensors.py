@@ -265,8 +265,8 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
         raise ValueError(
             f"integer labels must be in [0, {options.num_classes}){besides}, "
             f"but in {name} example {start} has {value}. Set num_classes to the "
-            "highest label + 1; shift labels that start at 1, and filter out those "
-            "marked missing with -1."
+            "highest label + 1; shift labels that start at 1; name the label of "
+            "examples that have none, such as -1, as ignore_label."
         )
 
 
@@ -335,7 +335,6 @@ def _mix(
 ) -> Callable[[Any], Any]:
     """The map function: a batch's number, orders and parameters to a mixed batch."""
     mixer, options = plan.mixer, plan.mixer.options
-    named = {*options.feature_keys, *options.target_keys, *options.length_keys}
     # tf.data copies large tensors that a function captures when it optimises the
     # pipeline. It does not look into an Optional.
     held = tf.experimental.Optional.from_value(arrays)
@@ -356,12 +355,9 @@ def _mix(
             params = tf.nest.map_structure(lambda p: p[:n], params)
         first_parts, second_parts = mixer.split(first), mixer.split(second)
         original, mixed = mix_rows(first_parts, second_parts, rows, params)
-        # A dict's other keys may be strings, which XLA does not know.
-        like = first
-        if isinstance(first, dict):
-            others = {k: v for k, v in first.items() if k not in named}
-            like = {**first, **_gather(others, rows.first)}
-        return plan.joined(original, mixed, like)
+        # What is left out may be strings, which XLA does not know.
+        others = _gather(elements.left_out(first, first_parts), rows.first)
+        return plan.joined(original, mixed, elements.with_left_out(first, others))
 
     return mix
 

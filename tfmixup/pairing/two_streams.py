@@ -154,6 +154,7 @@ def two_streams(
             first_parts, second_parts = mixer.split(batch), mixer.split(other)
             if padded_shapes is not None:
                 values = _values_like(dataset.element_spec, padding_values)
+                batch = _kept_to_same_length(batch, other, values, mixer)
                 first_parts, second_parts = _to_same_length(
                     first_parts, second_parts, mixer.split(values)
                 )
@@ -366,6 +367,19 @@ def _to_same_length(first: Parts, second: Parts, values: Parts) -> tuple[Parts, 
         elements.map_parts(_pad, first, second, values),
         elements.map_parts(_pad, second, first, values),
     )
+
+
+def _kept_to_same_length(first: Any, second: Any, values: Any, mixer: Mixer) -> Any:
+    """Pads what is named to be kept of the first batch as its features are padded."""
+    one, other, value = (
+        elements.left_out(element, mixer.split(element))
+        for element in (first, second, values)
+    )
+    kept = {
+        key: tf.nest.map_structure(_pad, one[key], other[key], value[key])
+        for key in mixer.options.keep_keys
+    }
+    return elements.with_left_out(first, kept)
 
 
 def _pad(tensor: tf.Tensor, like: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
