@@ -68,7 +68,7 @@ class Parts(NamedTuple):
 def split(
     element: Any,
     feature_keys: Sequence[str],
-    target_keys: Sequence[str],
+    target_keys: Sequence[Any],
     length_keys: Sequence[str] = (),
     keep_keys: Sequence[str] = (),
 ) -> Parts:
@@ -360,7 +360,8 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
             "Integer labels that are one-hot or multi-hot must be cast to float32; "
             "images and masks of unknown size need one: "
             "tf.ensure_shape(image, [H, W, C]); examples of different length need "
-            "padded_shapes." + see_docs("guide")
+            "padded_shapes, and so do examples of one class id for each frame."
+            + see_docs("guide")
         )
 
 
