@@ -34,6 +34,11 @@ def resolve(parts: Parts, options: Options) -> Any:
         lambda spec, of: _resolve_one(spec, of, parts, options), parts.targets, classes
     )
     flat = tf.nest.flatten(resolved)
+    if not flat and options.num_classes is not None:
+        raise ValueError(
+            f"num_classes={options.num_classes} is for targets, and the elements have "
+            "none. Leave it out to mix features alone, or give (x, y)."
+        )
     if flat:
         _check_options_are_used(flat, options)
         if parts.weights is not None:

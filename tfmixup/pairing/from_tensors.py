@@ -114,10 +114,11 @@ def _read(
             f"called inside a tf.function or a graph, where {name} cannot be "
             "looked at. Make the dataset outside and pass it in."
         )
-    if not isinstance(nest, (tuple, dict, tf.data.Dataset)):
+    arrays = (tuple, dict, tf.data.Dataset, tf.Tensor, tf.Variable, np.ndarray)
+    if not isinstance(nest, arrays):
         raise TypeError(
-            f"{name} must be a tuple (x, y), (x, y, sample_weight) or a dict "
-            f"of arrays, got {type(nest).__name__}."
+            f"{name} must be a tuple (x, y), (x, y, sample_weight), a dict "
+            f"of arrays, or one array, got {type(nest).__name__}."
         )
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
