@@ -372,7 +372,7 @@ def hashable_fields(mixer: Any) -> None:
         try:
             hash(value)
         except TypeError:
-            if field.compare:
+            if field.compare if field.hash is None else field.hash:
                 raise TypeError(
                     f"{field.name} must be hashable, since mixers can be compared, got "
                     f"{value!r} ({type(value).__name__}). Give a tuple, or declare the "

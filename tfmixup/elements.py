@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfmixup import bounding_boxes
@@ -68,14 +69,15 @@ class Parts(NamedTuple):
 def split(
     element: Any,
     feature_keys: Sequence[str],
-    target_keys: Sequence[str],
+    target_keys: Sequence[Any],
     length_keys: Sequence[str] = (),
     keep_keys: Sequence[str] = (),
 ) -> Parts:
     """Takes an element, or an element_spec, apart.
 
     Args:
-      element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it.
+      element: `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it; or x alone,
+        or `(x,)`, which have no targets.
       feature_keys: keys of a dict element that hold features.
       target_keys: keys of a dict element that hold targets.
       length_keys: keys of a dict element, or of the dict of features of a tuple, that
@@ -87,7 +89,8 @@ def split(
       left out from the element.
 
     Raises:
-      TypeError: it is none of the three.
+      TypeError: it is none of these.
+      ValueError: `target_keys` are empty, and the element has y.
       KeyError: a dict element has not all of the keys.
     """
     if isinstance(element, dict):
@@ -107,14 +110,24 @@ def split(
             ),
             lengths={key: element[key] for key in length_keys} or None,
         )
-    if isinstance(element, tuple) and len(element) in (2, 3):
+    if isinstance(element, tuple) and len(element) in (1, 2, 3):
+        if len(element) == 1:
+            element = (*element, ())
+        elif not target_keys:
+            raise ValueError(
+                "target_keys=() says that there are no targets, and elements are "
+                "(x, y). Map the dataset to x alone, or to a dict, whose other keys "
+                "stay those of the first example."
+            )
         named = {"length_keys": length_keys, "keep_keys": keep_keys}
         return _without(Parts(*element), {k: v for k, v in named.items() if v})
+    if isinstance(element, (tf.Tensor, tf.TypeSpec, tf.RaggedTensor, np.ndarray)):
+        return Parts(element, ())
     came = type(element).__name__
     if isinstance(element, tuple):
         came += f" of {len(element)}"
     raise TypeError(
-        "elements must be (x, y), (x, y, sample_weight) or a dict, got "
+        "elements must be (x, y), (x, y, sample_weight), a dict or x alone, got "
         f"{came}: {element!r}. Map the dataset to (x, y) first; TFDS does so with "
         "as_supervised=True." + see_docs("guide")
     )
@@ -165,6 +178,10 @@ def join(parts: Parts, like: Any) -> Any:
             mixed[WEIGHT_KEY] = parts.weights
         return {**like, **mixed}
     features = {**parts.features, **others} if others else parts.features
+    if not isinstance(like, tuple):
+        return features
+    if len(like) == 1:
+        return (features,)
     made: tuple[Any, ...] = (features, parts.targets)
     if parts.weights is not None:
         made = (*made, parts.weights)
@@ -180,7 +197,7 @@ def left_out(element: Any, parts: Parts) -> dict[str, Any]:
         taken |= {**parts.features, **parts.targets}
         if parts.weights is not None:
             taken[WEIGHT_KEY] = parts.weights
-    elif isinstance(element[0], dict):
+    elif isinstance(element, tuple) and isinstance(element[0], dict):
         whole, taken = element[0], {**taken, **parts.features}
     else:
         return {}
@@ -379,7 +396,8 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
             "Integer labels that are one-hot or multi-hot must be cast to float32; "
             "images and masks of unknown size need one: "
             "tf.ensure_shape(image, [H, W, C]); examples of different length need "
-            "padded_shapes." + see_docs("guide")
+            "padded_shapes, and so do examples of one class id for each frame."
+            + see_docs("guide")
         )
 
 

@@ -34,7 +34,7 @@ def class_balanced(
     class_counts: Sequence[int] | None = None,
     in_memory: bool = False,
     shuffle_buffer_size: int = 1_000,
-    label_key: str = "label",
+    label_key: str | int = "label",
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """An endless stream of examples in which every class is equally likely.
@@ -69,7 +69,7 @@ def class_balanced(
         dataset is drawn once then: augment behind it.
       shuffle_buffer_size: examples in the shuffle buffer of each class, at most all of
         them. Buffers are saved in an iterator's checkpoint.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are, as in `class_counts`.
       seed: the same integer and the same data give the same stream, iteration after
         iteration (each of which differs from the last). None gives another stream in
         every run.
@@ -178,7 +178,7 @@ def _check_all_there(counts: np.ndarray, shares: np.ndarray) -> None:
 def _filtered(
     dataset: tf.data.Dataset,
     num_classes: int,
-    label_key: str,
+    label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
     """Reads each class by a filter; returns counts, and the dataset of a class."""
@@ -206,7 +206,7 @@ def _filtered(
 def _in_memory(
     dataset: tf.data.Dataset,
     num_classes: int,
-    label_key: str,
+    label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
     """Reads the dataset once; returns counts, and the dataset of a class."""

@@ -21,7 +21,7 @@ _NAME = "tfmixup.weight_by_class"
 def weight_by_class(
     class_weight: Mapping[int, float] | Sequence[float],
     *,
-    label_key: str = "label",
+    label_key: str | int = "label",
     weight_key: str = "sample_weight",
 ) -> Callable[..., Any]:
     """A function for `Dataset.map`, before mixing: weights by class, as in Keras.
@@ -38,7 +38,7 @@ def weight_by_class(
       class_weight: the weight of each class: a dict {class id: weight} as for Keras's
         `fit`, or a sequence; numbers >= 0. An example of a class that is not in it is
         an error.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are, as in `class_counts`.
       weight_key: the key that dict elements get the weight in; one that is there
         already is multiplied by it.
 

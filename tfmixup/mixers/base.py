@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, features, lookalikes, seeding, targets
+from tfmixup import checks, elements, features, kinds, lookalikes, seeding, targets
 from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand
@@ -366,7 +366,7 @@ class Plan:
         features.check(spec.features, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
-        self.targets = targets.resolve(spec, options)
+        self.targets = kinds.resolve(spec, options)
         self.jit_compile = options.jit_compile
         if self.jit_compile == "auto":
             self.jit_compile = elements.static_but_batch(spec)
