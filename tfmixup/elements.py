@@ -1,4 +1,4 @@
-"""Elements of a dataset: taken apart, put together, and those that cannot be mixed.
+"""Elements of a dataset: taken apart, put together, mapped and compared.
 
 An element is taken apart once, where it comes in, and put together once, where it goes
 out. Between the two everything is `Parts`.
@@ -16,18 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmixup import bounding_boxes
 from tfmixup.checks import see_docs
 
 __all__ = [
     "WEIGHT_KEY",
     "Parts",
     "batch_size",
-    "check_batched",
-    "check_dense",
     "check_same_shapes",
     "check_same_spec",
-    "check_unbatched",
     "cond",
     "describe",
     "filter_elements",
@@ -90,7 +86,6 @@ def split(
 
     Raises:
       TypeError: it is none of these.
-      ValueError: `target_keys` are empty, and the element has y.
       KeyError: a dict element has not all of the keys.
     """
     if isinstance(element, dict):
@@ -113,12 +108,6 @@ def split(
     if isinstance(element, tuple) and len(element) in (1, 2, 3):
         if len(element) == 1:
             element = (*element, ())
-        elif not target_keys:
-            raise ValueError(
-                "target_keys=() says that there are no targets, and elements are "
-                "(x, y). Map the dataset to x alone, or to a dict, whose other keys "
-                "stay those of the first example."
-            )
         named = {"length_keys": length_keys, "keep_keys": keep_keys}
         return _without(Parts(*element), {k: v for k, v in named.items() if v})
     if isinstance(element, (tf.Tensor, tf.TypeSpec, tf.RaggedTensor, np.ndarray)):
@@ -287,118 +276,6 @@ def static_but_batch(parts: Parts) -> bool:
 def describe(spec: Any) -> str:
     """Dtype and shape for a message, such as "float32(None, 8)"."""
     return f"{spec.dtype.name}{spec.shape}"
-
-
-def _describe_all(specs: Sequence[Any]) -> str:
-    return ", ".join(map(describe, specs))
-
-
-def check_batched(parts: Parts) -> None:
-    """Refuses batches that cannot be mixed, by the specs of all but the targets.
-
-    Args:
-      parts: specs of batches.
-
-    Raises:
-      TypeError: features are no dense tensors, or weights or lengths are of a dtype
-        that cannot be mixed.
-      ValueError: there are no features; or a part is a scalar or of unknown rank, or
-        leading sizes differ; or targets are boxes.
-    """
-    bounding_boxes.refuse(parts.targets, batch_dims=1)
-    features = tf.nest.flatten(parts.features)
-    if not features:
-        raise ValueError(
-            f"elements have no features: x is {parts.features!r}. Map the dataset to "
-            "(x, y) with a tensor x, or take a key out of keep_keys."
-        )
-    for spec in features:
-        check_dense("features", spec)
-    for spec in [] if parts.weights is None else tf.nest.flatten(parts.weights):
-        _check_weight(spec)
-    _check_common_size(parts)
-    for key, spec in (parts.lengths or {}).items():
-        _check_length(key, spec)
-
-
-def _check_weight(spec: Any) -> None:
-    check_dense("sample weights", spec)
-    if not (spec.dtype.is_floating or spec.dtype.is_integer):
-        raise TypeError(
-            f"sample_weight must be numbers, got {spec.dtype.name} of shape "
-            f"{spec.shape}. Cast it: tf.cast(sample_weight, tf.float32)."
-        )
-
-
-def _check_length(key: str, spec: Any) -> None:
-    check_dense("lengths", spec)
-    if not (spec.dtype.is_integer or spec.dtype == tf.bool):
-        raise TypeError(
-            "length_keys name integer lengths or boolean padding masks, but "
-            f"{key!r} is {spec.dtype.name} of shape {spec.shape}. Cast it."
-        )
-
-
-def check_dense(role: str, spec: Any) -> None:
-    """Refuses ragged and sparse tensors."""
-    if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
-        raise TypeError(
-            f"{role} must be dense tensors, got {spec!r}. Pad ragged "
-            "ones (Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones, "
-            "leave None out." + see_docs("sound")
-        )
-
-
-def _check_common_size(parts: Parts) -> None:
-    specs = [s for s in leaves(parts) if isinstance(s, (tf.TensorSpec, tf.Tensor))]
-    if any(spec.shape.rank is None for spec in specs):
-        raise ValueError(
-            f"the number of dimensions must be known, got {_describe_all(specs)}. "
-            "Map the dataset with tf.ensure_shape(x, [...])."
-        )
-    sizes = {spec.shape[0] for spec in specs if spec.shape.rank}
-    if any(spec.shape.rank == 0 for spec in specs) or len(sizes - {None}) > 1:
-        raise ValueError(
-            "elements must be batches, got parts without a common first dimension: "
-            f"{_describe_all(specs)}. Call dataset.batch(batch_size) first, or use "
-            "tfmixup.two_streams, which batches by itself." + see_docs("guide")
-        )
-
-
-def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
-    """Refuses elements that are batches already, where their spec tells.
-
-    Args:
-      parts: specs of an element.
-      integer_vectors: integer labels may be vectors, such as those of CTC.
-
-    Raises:
-      ValueError: every part starts with an unknown dimension, as `Dataset.batch`
-        makes it, or class labels are vectors; or targets are boxes.
-    """
-    bounding_boxes.refuse(parts.targets, batch_dims=0)
-    specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
-    unknown_first = all(s.shape.rank and s.shape[0] is None for s in specs)
-    vectors = [
-        spec
-        for spec in tf.nest.flatten(parts.targets)
-        if isinstance(spec, tf.TensorSpec)
-        and not integer_vectors
-        and spec.dtype.is_integer
-        and spec.shape.rank == 1
-        and spec.shape != [1]
-    ]
-    if (len(specs) > 1 and unknown_first) or vectors:
-        raise ValueError(
-            "elements must be single examples, but they look batched: "
-            f"{_describe_all(specs)}. two_streams batches by itself: remove "
-            ".batch(...), call dataset.unbatch(), or use tfmixup.in_batch for batches. "
-            "Integer labels that are one-hot or multi-hot must be cast to float32; "
-            "images and masks of unknown size need one: "
-            "tf.ensure_shape(image, [H, W, C]); examples of different length need "
-            "padded_shapes, and so do examples of one class id for each frame."
-            + see_docs("guide")
-        )
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, features, kinds, lookalikes, seeding, targets
+from tfmixup import checks, elements, kinds, seeding, specs, targets
 from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand
@@ -232,7 +232,7 @@ class Mixer(abc.ABC):
             return partner, self.sample(size, for_params)
 
         with checks.named(self.name):
-            lookalikes.check_element(batch)
+            specs.check_element(batch)
             return self._mix_one(batch, draw)
 
     @tf.autograph.experimental.do_not_convert
@@ -293,6 +293,13 @@ class Mixer(abc.ABC):
 
     def split(self, element: Any) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
+        has_targets = isinstance(element, tuple) and len(element) > 1
+        if has_targets and not self.options.target_keys:
+            raise ValueError(
+                "target_keys=() says that there are no targets, and elements are "
+                "(x, y). Map the dataset to x alone, or to a dict, whose other "
+                "keys stay those of the first example."
+            )
         return elements.split(element, *self.options.all_keys)
 
     def plan(self, element_spec: Any) -> Plan:
@@ -362,8 +369,7 @@ class Plan:
 
     def __init__(self, mixer: Mixer, spec: Parts) -> None:
         options = mixer.options
-        elements.check_batched(spec)
-        features.check(spec.features, options.dtype, mixer.integers_are_quantities)
+        specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
         self.targets = kinds.resolve(spec, options)

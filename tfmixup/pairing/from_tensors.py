@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, elements, lookalikes, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer, Plan
 from tfmixup.pairing import stages
@@ -120,7 +120,7 @@ def _read(
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
     element = _as_tensors(name, nest)
-    lookalikes.check_element(element)
+    specs.check_element(element)
     parts = mixer.split(element)
     plan = mixer.plan(_spec(element, static_size))
     length = _length(name, element)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, lookalikes, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
@@ -68,7 +68,7 @@ def in_batch(
     )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         dataset = stages.without_none(dataset)
-        lookalikes.check_element(dataset.element_spec)
+        specs.check_element(dataset.element_spec)
         plan = mixer.plan(dataset.element_spec)
         checks.not_empty(
             dataset, ", and batch(..., drop_remainder=True) of too few examples"

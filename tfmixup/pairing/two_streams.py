@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, lookalikes, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
@@ -114,10 +114,10 @@ def two_streams(
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         dataset = stages.without_none(dataset)
         _check_batchable(dataset.element_spec)
-        lookalikes.check_element(dataset.element_spec)
+        specs.check_element(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
-            elements.check_unbatched(spec, mixer.options.keeps_integers)
+            specs.check_unbatched(spec, mixer.options.keeps_integers)
         _check_lengths(dataset, partner, batch_size, drop_remainder)
 
         first = dataset.shuffle(
