@@ -51,7 +51,12 @@ SPLITS = {
     "nests": (({"a": "x"}, ("y", "z")), KEYS, Parts({"a": "x"}, ("y", "z"))),
     "named": (Named("x", "y"), KEYS, Parts("x", "y")),
     "named weights": (Weighted("x", "y", "w"), KEYS, Parts("x", "y", "w")),
-    "dict": (WHOLE, KEYS, Parts(DEPTH, {"label": "y"})),
+    "dict": (WHOLE, KEYS, Parts(DEPTH, {"label": "y"}, "w")),
+    "dict kept weights": (
+        WHOLE,
+        (*KEYS, (), ("sample_weight",)),
+        Parts(DEPTH, {"label": "y"}),
+    ),
     "dict weights": (
         WHOLE,
         (KEYS[0], ("label", "sample_weight")),

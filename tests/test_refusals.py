@@ -9,6 +9,7 @@ import dataclasses
 import re
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -79,12 +80,31 @@ MASKS = {"num_classes": 3, "ignore_label": 255}
 TWO = {"mixers": [MIXER, MIXER]}
 STREAMS = {"mixer": MIXER, "batch_size": 4}
 REMIX2, RATE = {"class_counts": [3, 1]}, {"sample_rate": 8000}
+HUGE = 10**400  # no float can hold it
 NO_MIXERS = tfmixup.MixUp, 0.2, None, lambda x, y: (x, y)
 
 # fmt: off
 ARGUMENTS = [
     *each("MixUp", "alpha", V,
         " must be finite and not negative, got {}.*Use alpha=0 f", -0.1, NAN, INF),
+    *(
+        row
+        for name, argument, value, others in [
+            ("MixUp", "alpha", HUGE, {}),
+            ("MixUp", "probability", HUGE, {}),
+            ("MixUp", "lam_range", (0, HUGE), {}),
+            ("MixUp", "label_smoothing", HUGE, {"num_classes": 3}),
+            ("CMixup", "bandwidth", HUGE, {}),
+            ("Remix", "class_counts", [3, HUGE], {}),
+            ("Remix", "kappa", HUGE, REMIX2),
+            ("RandomChoice", "weights", (HUGE, 1), TWO),
+            ("BetweenClass", "sample_rate", HUGE, {}),
+            ("two_streams", "batch_size", HUGE, {"mixer": MIXER}),
+            ("two_streams", "shuffle_buffer_size", HUGE, STREAMS),
+        ]
+        for row in each(name, argument, V, " must (be|satisfy) .*got .*000", value,
+            **others)
+    ),
     *each("MixUp", "alpha", T, NUMBER + r" \(.*Pass a Python float, such as alpha=0.2",
         "0.2", True, None, (0.2, 0.4)),
     *each("MixUp", "alpha", V, EXTREME, 1e-40, 1e-31, 1e31, 1e40),
@@ -159,6 +179,7 @@ ARGUMENTS = [
     *each("MixUp", "ignore_label", T, " must be an integer, NaN or None, got {}", 2.5,
         True, "-1", float("inf"), num_classes=3),
     *each("MixUp", "num_classes", V, "={} is more than 16,777,216, .*pair", 2**31),
+    *each("CutMix", "integer_masks", V, "={} needs num_classes=.*stay ids", True),
     *each("CutMix", "alpha", V, " must be finite and not negative, got {}", -1),
     *each("ResizeMix", "scale", V, RANGE, (0.8, 0.1)),
     *each("ResizeMix", "scale", T, PAIR, 0.5),
@@ -237,6 +258,8 @@ def test_arguments(name, arguments, error, message):
         ((0,), TypeError, r"device must be a string, got 0. For example '/gpu:0'"),
         (("auto", 0), ValueError, "buffer_size must be at least 1, got 0"),
         (("auto", 1.5), TypeError, "buffer_size must be an integer, got 1.5"),
+        (("auto", [2]), TypeError, r"buffer_size must be an integer, got \[2\]"),
+        (("auto", HUGE), ValueError, r"buffer_size must be less than 2\*\*63"),
     ],
 )
 def test_prefetch_to_device(arguments, error, message):
@@ -250,15 +273,34 @@ def test_prefetch_to_device(arguments, error, message):
         (5, r"int32 of shape \(\)"),
         ([1, 2, 3], r"int32 of shape \(3,\)"),
         ([1.0, 2.0], r"float32 of shape \(2,\)"),
+        ([True, False], r"bool of shape \(2,\)"),
+        ("a", r"string of shape \(\)"),
+        ([None, 1], r"\[None, 1\]"),
+        ([[1, 2], [3]], r"\[\[1, 2\], \[3\]\]"),
+        ([2**70, 1], r"\[1180591620717411303424, 1\]"),
+        ({"a": 1}, r"\{'a': 1\}"),
     ],
 )
 def test_seed_of_one_batch(seed, came):
-    for call in (
-        lambda: MIXER(X, Y, seed=seed),
-        lambda: MIXER.pair((X, Y), (X, Y), seed),
+    for call, name in (
+        (lambda: MIXER(X, Y, seed=seed), "MixUp"),
+        (lambda: MIXER.pair((X, Y), (X, Y), seed), "MixUp"),
+        (lambda: MIXER.sample(4, seed), None),
+        (lambda: CHOICE.sample(4, seed), None),
     ):
-        with refused(ValueError, f"seed must be two integers, .*got {came}", "MixUp"):
+        with refused(ValueError, f"seed must be two integers, .*got {came}", name):
             call()
+
+
+@pytest.mark.parametrize("mixer", [MIXER, tfmixup.CutMix(), tfmixup.ResizeMix()])
+def test_sample(mixer):
+    with refused(ValueError, "seed must be two integers, .*got None"):
+        mixer.sample(4, None)
+    for size in ("a", 2.5, None):
+        with refused(TypeError, f"batch_size must be an integer, got {size!r}"):
+            mixer.sample(size, [1, 2])
+    with refused(ValueError, "batch_size must be at least 0, got -1"):
+        mixer.sample(-1, [1, 2])
 
 
 def test_replace_checks_again():
@@ -298,6 +340,7 @@ NAMES = (
 )
 BY_DICT = r"map the dataset to \({'x': x, 'ids': ids}, y\) and name 'ids' in keep_keys"
 BY_KEY = r"name {} in keep_keys \(and not in feature_keys\)"
+HALVES = "dtype='float16' holds numbers up to 65504, got {}.*'bfloat16'"
 BYTES8 = r"dtype='uint8' .*takes uint8 features, got {}\(.*Use dtype='float32"
 INTEGERS = r"targets are integers \(int64\(.*cannot be averaged. Pass num_classes="
 TARGETS = "targets must be numbers, got {} of shape .*StringLookup"
@@ -314,7 +357,7 @@ PASTED = "CutMix pastes the same box into targets of three dimensions and more.*
 ONE_LAMBDA = "targets='{}' has one λ for the whole target, but CutMix takes ev"
 WEIGHTS = r"a sample weight belongs to its target: .*got float32\(.*for the target "
 BATCHES = r"elements must be batches.*float32.*Call dataset\.batch\(batch_size\)"
-FORM = r"elements must be \(x, y\), .* or a dict, got {}.*as_supervised="
+FORM = r"elements must be \(x, y\), .* a dict or x alone, got {}.*as_supervised="
 KEY = r"elements have no key '{0}', which {1}=.*they have \[.*\]. Pass {1}=\(...\)"
 LENGTH = "length_keys name integer lengths or .*'n' is {} of shape .*Cast it"
 WAVES = r"BetweenClass mixes waveforms \(batch, time\) or .*got {}"
@@ -363,10 +406,18 @@ ELEMENTS = [
         for d in ("float32", "int32")
         for row in rows(T, BYTES8.format(d), BYTES, (zeros(5, dtype=d), Y))
     ),
+    *(
+        row
+        for d in ("uint16", "uint32")
+        for row in rows(T, HALVES.format(d), tfmixup.MixUp(0.2, dtype="float16"),
+            (zeros(5, dtype=d), Y))
+    ),
     *rows(T, r"features must be dense tensors, got \S*Ragged.*Pad ragged", MIXER,
         (RAGGED, Y)),
     *rows(T, r"features must be dense tensors, got \S*Sparse.*densify", MIXER,
         (SPARSE, Y)),
+    *rows(T, "features must be dense tensors, got None.*leave None out", MIXER,
+        ((X, None), Y)),
     *rows(V, r"elements have no features: x is \(\)", MIXER, ((), Y)),
     *rows(T, "sample_weight must be numbers, got bool.*Cast", MIXER, (X, Y, IDS > 0)),
     *rows(T, "sample weights must be dense tensors, got .*Ragged", MIXER,
@@ -385,8 +436,6 @@ ELEMENTS = [
     *rows(T, r"targets must be dense tensors, got \S*Sparse.*Pad or dens", MIXER,
         (X, SPARSE)),
     # Forms
-    *rows(T, FORM.format("TensorSpec"), MIXER, X),
-    *rows(T, FORM.format("tuple of 1"), MIXER, (X,)),
     *rows(T, FORM.format("tuple of 4"), MIXER, (X, Y, Y, Y)),
     *rows(KeyError, KEY.format("image", "feature_keys"), MIXER, {"x": X, "label": Y}),
     *rows(KeyError, KEY.format("label", "target_keys"), MIXER, {"image": X, "y": Y}),
@@ -405,6 +454,13 @@ ELEMENTS = [
     *rows(V, NO_IMAGE.format("ResizeMix"), tfmixup.ResizeMix(), (X, Y),
         (zeros(4, 5), Y)),
     *rows(V, NO_IMAGE.format("CutMix"), CHOICE, (X, Y)),
+    *(
+        row
+        for mixer in (CUTMIX, tfmixup.ResizeMix())
+        for shape in ((0, 4, 3), (4, 0, 3), (2, 4, 0, 3))
+        for row in rows(V, r"\w+Mix needs elements along .*got float32\(4, ", mixer,
+            (zeros(*shape), Y))
+    ),
     *rows(V, "CutMix pastes one box into all features, and they differ in he", CUTMIX,
         ((IMAGE, zeros(W, H, 3)), Y)),
     *rows(V, PASTED, CUTMIX, *((IMAGE, zeros(*s)) for s in OTHERS)),
@@ -456,7 +512,9 @@ def test_elements(mixer, element, error, message):
 
 
 def test_a_message_ends_with_the_page_that_explains_it():
-    with refused(ValueError, r".*cannot be averaged.*float32\. See docs/guide\.md\.$"):
+    with refused(
+        ValueError, r".*cannot be averaged.*float32.*\. See docs/guide\.md\.$"
+    ):
         MIXER(X, IDS)
 
 
@@ -499,6 +557,53 @@ def test_every_entry_passes_a_refusal_on_in_its_own_name(entry):
             ENTRIES[entry](element, mixer)
 
 
+@pytest.mark.parametrize("route", ["two_streams", "in_batch", "map", "pair"])
+def test_none_among_features_and_targets(route):
+    name = route if route in tfmixup.__all__ else "MixUp"
+    for element, role in [
+        (lambda x, y: ((x, None), y), "features"),
+        (lambda x, y: (x, (y, None)), "targets"),
+    ]:
+        with refused(TypeError, f"{role} must be dense tensors, got None", name):
+            mixed(route, examples().map(element), MIXER, 4)
+
+
+@pytest.mark.parametrize("route", ["two_streams", "in_batch", "map", "pair", "partner"])
+def test_no_sample_weights_as_keras_has_them(route):
+    dataset = examples().map(lambda x, y: (x, y, None))
+    options = {}
+    if route == "partner":
+        options = {"partner": examples(), "padded_shapes": ([5], [3])}
+    route = "two_streams" if route == "partner" else route
+    batches = list(mixed(route, dataset, MIXER, 4, **options))
+    assert [[*map(len, batch)] for batch in batches] == [[4, 4]] * 3
+
+
+@pytest.mark.parametrize("partner", [True, False])
+def test_other_keys_that_are_no_tensors(partner):
+    def element(other):
+        return lambda x, y: {"image": x, "label": y, "other": other(x)}
+
+    def stage(dataset):
+        return tfmixup.two_streams(MIXER, 4, partner=dataset if partner else None)
+
+    nothing = examples().map(element(lambda x: None))
+    assert len(list(nothing.apply(stage(nothing)))) == 3
+    for other, kind in [
+        (tf.experimental.Optional.from_value, "OptionalSpec"),
+        (lambda x: tf.TensorArray(tf.float32, 1).unstack([x]), "TensorArraySpec"),
+    ]:
+        dataset = examples().map(element(other))
+        with refused(
+            TypeError, rf"element\['other'\] is of {kind}, which .*Leave", "two_streams"
+        ):
+            dataset.apply(stage(dataset))
+    some = examples().map(element(tf.data.Dataset.from_tensors))
+    message = "partner must yield .*NoneTensorSpec.* is not DatasetSpec"
+    with refused(ValueError, message, "two_streams"):
+        some.apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
+
+
 def test_errors_keep_the_name_in_a_function_that_autograph_converts():
     def apply(*batch):
         return MIXER.apply(batch, batch, tfmixup.MixUpParams(tf.ones([1])))
@@ -531,11 +636,69 @@ def test_lists_are_no_elements_and_a_pair_of_batches_is_none():
         CLASSES((X, IDS), (X, IDS))
 
 
-def test_stages_of_what_is_no_dataset():
+STAGES = {
+    "two_streams": tfmixup.two_streams(MIXER, 4),
+    "in_batch": tfmixup.in_batch(MIXER),
+    "prefetch_to_device": tfmixup.prefetch_to_device(),
+}
+
+
+class Sequence(keras.utils.PyDataset):
+    """Batches as Keras has them."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, k):
+        return np.zeros([4, 5], "float32"), np.zeros([4, 3], "float32")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_of_what_is_no_dataset(name):
     message = r"what it is applied to must be a tf.data.Dataset, got tuple.*from_tensor"
-    for stage in (tfmixup.two_streams(MIXER, 4), tfmixup.in_batch(MIXER)):
-        with refused(TypeError, message, "(two_streams|in_batch)"):
-            stage((X, Y))
+    with refused(TypeError, message, name):
+        STAGES[name]((X, Y))
+    message = r"what it is applied to must not be a keras.utils.PyDataset, got Sequence"
+    with refused(TypeError, rf"{message}.*__getitem__.*from_generator\(", name):
+        STAGES[name](Sequence())
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_that_are_mapped(name):
+    message = (
+        rf"this is a function for Dataset.apply, .*Write \w+.apply\(tfmixup.{name}"
+    )
+    for batches in (slices((X, Y)), slices({"image": X, "label": Y})):
+        with refused(TypeError, message, name):
+            batches.batch(2).map(STAGES[name])
+
+
+def test_mixers_that_are_applied():
+    message = r".*Write batches.map\(mixer\), or batches.apply\(tfmixup.in_batch\(mixer"
+    with refused(TypeError, message, "MixUp"):
+        slices((X, Y)).batch(2).apply(MIXER)
+    with refused(TypeError, "a batch must not be a keras.utils.PyDataset", "MixUp"):
+        MIXER(Sequence())
+    with refused(
+        TypeError, "tensors must not be a keras.utils.PyDataset", "from_tensors"
+    ):
+        tfmixup.from_tensors(Sequence(), MIXER, 2)
+
+
+def test_a_py_dataset_is_mixed_as_the_message_says():
+    class Mixed(Sequence):
+        def __getitem__(self, k):
+            return MIXER(*super().__getitem__(k))
+
+    spec = tf.TensorSpec([4, 5]), tf.TensorSpec([4, 3])
+    data = Sequence()
+    batches = tf.data.Dataset.from_generator(
+        lambda: (data[k] for k in range(len(data))), output_signature=spec
+    )
+    model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    for given in (Mixed(), batches.apply(tfmixup.in_batch(MIXER))):
+        model.fit(given, verbose=0, shuffle=False)
 
 
 def test_unknown_number_of_dimensions():
@@ -690,9 +853,14 @@ def test_too_few_examples():
         batches.apply(tfmixup.in_batch(MIXER))
 
 
-def test_partner_that_turns_out_empty():
-    nothing = examples().filter(lambda x, y: False)
-    got = examples().apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
+@pytest.mark.parametrize("extra", [Y[0], RAGGED, SPARSE])
+def test_partner_that_turns_out_empty(extra):
+    def element(x, y):
+        return {"image": x, "label": y, "other": extra}
+
+    dataset = examples().map(element)
+    nothing = dataset.filter(lambda element: False)
+    got = dataset.apply(tfmixup.two_streams(MIXER, 4, partner=nothing))
     # Its length is unknown until it is read: not silence, at least.
     message = "tfmixup.two_streams: partner is empty"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
@@ -808,6 +976,17 @@ def test_images_and_masks_of_different_size(jit):
         mix(IMAGE, zeros(H, W + 1))
 
 
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("name", ["CutMix", "ResizeMix"])
+def test_images_without_pixels(name, jit):
+    spec = tf.TensorSpec([None] * 4), tf.TensorSpec([None, 3])
+    mixer = getattr(tfmixup, name)(jit_compile=jit)
+    mix = tf.function(lambda *e: mixer(*e), input_signature=spec, autograph=False)
+    mix(IMAGE, Y)
+    with fails("one size along the axes of the box, above 0, but in this batch .*0"):
+        mix(IMAGE[:, :0], Y)
+
+
 @pytest.mark.parametrize("sizes", [(8, 5), (5, 8)])
 def test_zipped_batches_of_different_length(sizes):
     """A batch of one would broadcast against the other."""
@@ -827,6 +1006,45 @@ def test_a_partner_of_another_unknown_size():
     got = unknown(3).apply(tfmixup.two_streams(MIXER, 4, partner=unknown(1)))
     with fails("two batches to be mixed have different shapes"):
         list(got)
+
+
+def of_lengths(lengths, element=lambda x, y: (x, y)):
+    def generate():
+        for n in lengths:
+            yield np.zeros([n], "float32"), 0
+
+    spec = tf.TensorSpec([None]), tf.TensorSpec([], tf.int64)
+    return tf.data.Dataset.from_generator(generate, output_signature=spec).map(element)
+
+
+@pytest.mark.parametrize(
+    ("element", "name", "hint"),
+    [
+        (lambda x, y: (x, y), r"element\[0\]", r"padded_shapes=\(\[None\], \[\]\)"),
+        (
+            lambda x, y: {"image": x, "label": y, "other": RAGGED},
+            r"element\[.*image.*\]",
+            r"tf\.image\.resize",
+        ),
+        (
+            lambda x, y: {"image": x[:2], "label": y, "other": (x,)},
+            r"element\[.*other.*\]\[0\]",
+            r"padded_shapes=\{.*image.*: \[None\], .*label.*: \[\]",
+        ),
+    ],
+)
+def test_examples_of_unequal_length(element, name, hint):
+    got = of_lengths([3, 4, 3, 3], element).apply(tfmixup.two_streams(CLASSES, 4))
+    message = rf"two_streams: examples have different shapes in {name}\. .*{hint}"
+    with fails(rf"{message}.*Shapes:.*(\[3\] \[4\]|\[4\] \[3\])"):
+        list(got)
+
+
+def test_examples_of_unknown_length_are_mixed_where_the_length_is_one():
+    stage = tfmixup.two_streams(CLASSES, 2, shuffle_buffer_size=1)
+    # In a batch: with this buffer every batch has one length.
+    got = of_lengths([3] * 4 + [5] * 2).apply(stage)
+    assert [x.shape[1] for x, _ in got] == [3, 3, 5]
 
 
 @pytest.mark.parametrize("route", ["two_streams", "in_batch"])
@@ -883,6 +1101,18 @@ def test_two_zipped_elements_are_no_features_and_targets(kind):
             mix()
 
 
+@pytest.mark.parametrize("entry", ["two_streams", "in_batch", "map"])
+def test_elements_beside_the_class_that_they_were_resampled_by(entry):
+    examples = slices((X, IDS)).rejection_resample(lambda x, y: y, [1 / 3] * 3)
+    message = (
+        r"the element looks like \(class, \(x, y\)\).*map\(lambda label, element: el"
+    )
+    name = "MixUp" if entry == "map" else entry
+    for mixer in (MIXER, CLASSES):
+        with refused(ValueError, message, name):
+            mixed(entry, examples, mixer, 2)
+
+
 def test_features_and_targets_of_several_parts_are_no_zip():
     a, b, c = zeros(3), zeros(2), zeros()
     for x, y in (
@@ -891,6 +1121,7 @@ def test_features_and_targets_of_several_parts_are_no_zip():
         ({"a": a, "b": b}, {"a": a, "c": b}),
         ({"a": a}, {"a": a}),  # an autoencoder of one input
         ((a, a), a),
+        (c, (a, b)),  # no class ids before
     ):
         ds = tf.data.Dataset.from_tensor_slices((x, y))
         assert len(ds.apply(tfmixup.two_streams(tfmixup.MixUp(0.2), 2))) == N // 2

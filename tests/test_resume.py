@@ -5,11 +5,20 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfmixup
-from tests.pipelines import LABELS, PIPELINES, VALUES, from_tensors, stream, two_streams
+from tests.pipelines import (
+    LABELS,
+    MIXER,
+    PIPELINES,
+    VALUES,
+    from_tensors,
+    stream,
+    two_streams,
+)
 
 EPOCHS = 3
 
@@ -42,6 +51,59 @@ def test_a_checkpoint_resumes_in_any_epoch(make, tmp_path):
     length = len(whole) // EPOCHS
     at = sorted({1, length, length + 1})  # in the first epoch, at its end, behind it
     assert resumed(epochs, at, tmp_path) == [whole[steps:] for steps in at]
+
+
+IMAGES = tf.reshape(tf.range(16.0), [16, 1, 1, 1])
+
+
+def images(mixer=MIXER, size=4, seed=1, values=IMAGES):
+    dataset = tf.data.Dataset.from_tensor_slices((values, values[:, 0, 0]))
+    return dataset.apply(tfmixup.two_streams(mixer, size, seed=seed)).repeat(2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"seed": 2}, None),
+        ({"mixer": tfmixup.MixUp(0.1, jit_compile=False)}, None),
+        ({"values": IMAGES + 100}, None),
+        ({"size": 5}, tf.errors.InvalidArgumentError),
+        ({"mixer": tfmixup.CutMix()}, tf.errors.NotFoundError),
+    ],
+)
+def test_a_checkpoint_in_another_pipeline(changed, error, tmp_path):
+    """docs/guarantees.md says so; all data are in the shuffle buffer."""
+    iterator = iter(images())
+    next(iterator)
+    prefix = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "c"))
+    following = next(iterator)[0]
+
+    def resume():
+        restored = iter(images(**changed))
+        tf.train.Checkpoint(iterator=restored).read(prefix)
+        return next(restored)[0]
+
+    if error is None:
+        np.testing.assert_array_equal(resume(), following)
+    else:
+        with pytest.raises(error):
+            resume()
+
+
+@pytest.mark.parametrize("seed", [1, None])
+def test_a_checkpoint_in_a_dataset_that_was_iterated_before(seed, tmp_path):
+    iterator = iter(two_streams(seed).repeat(2))
+    for _ in range(7):
+        next(iterator)
+    prefix = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "c"))
+    used = two_streams(seed).repeat(2)
+    list(used)
+    next(iter(used))
+    restored = iter(used)
+    tf.train.Checkpoint(iterator=restored).read(prefix)
+    want, got = ([x.numpy().tobytes() for x, _ in it] for it in (iterator, restored))
+    assert got == want
+    assert len(want) == 3
 
 
 @pytest.mark.parametrize("in_memory", [False, True], ids=["filter", "memory"])

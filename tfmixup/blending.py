@@ -92,6 +92,7 @@ def per_example(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 def of_rank(value: tf.Tensor, rank: int) -> tf.Tensor:
     """Gives a tensor so many dimensions, by ones at the end."""
+    value = tf.convert_to_tensor(value)
     for _ in range(value.shape.rank, rank):
         value = value[..., tf.newaxis]
     return value

@@ -8,6 +8,8 @@ what came, and what to write instead.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Callable, Hashable, Sequence
@@ -19,23 +21,30 @@ import tensorflow as tf
 __all__ = [
     "batch_seed",
     "boolean",
+    "cardinality",
     "choice",
     "dataset",
+    "eager",
     "finite_number",
     "fraction",
+    "hashable_fields",
     "integer",
+    "is_finite",
     "is_number",
     "keys",
     "named",
+    "no_py_dataset",
     "non_negative",
     "not_empty",
     "numbers_by_class",
     "see_docs",
     "seed",
+    "stage",
     "unit_range",
 ]
 
 
+_Stage = Callable[[tf.data.Dataset], tf.data.Dataset]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAMED = (TypeError, ValueError, KeyError, RuntimeError, ImportError)
 
@@ -83,6 +92,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def is_finite(value: Any) -> bool:
+    """Whether it is a real number that a float can hold, and not infinite."""
+    try:
+        return is_number(value) and math.isfinite(value)
+    except OverflowError:  # an integer of a thousand bits
+        return False
+
+
 def finite_number(
     name: str, value: Any, *, least: float, hint: str, unit: str = ""
 ) -> float:
@@ -92,30 +109,31 @@ def finite_number(
             f"{name} must be a number{unit}, got {value!r} ({type(value).__name__}). "
             + hint
         )
-    if not math.isfinite(value) or value < least:
+    if not is_finite(value) or value < least:
         raise ValueError(
             f"{name} must be finite and at least {least:g}, got {value!r}. {hint}"
         )
     return float(value)
 
 
-def non_negative(name: str, value: Any) -> None:
-    """Refuses what is not a finite number >= 0."""
+def non_negative(name: str, value: Any) -> float:
+    """Refuses what is not a finite number >= 0; returns it as a float."""
     if not is_number(value):
         raise TypeError(
             f"{name} must be a number, got {value!r} ({type(value).__name__}). "
             f"Pass a Python float, such as {name}=0.2."
         )
-    if not math.isfinite(value) or value < 0:
+    if not is_finite(value) or value < 0:
         raise ValueError(
             f"{name} must be finite and not negative, got {value!r}. Use {name}=0 for "
             "no mixing; 0.2 to 0.4 are usual for large data sets."
             + see_docs("choosing_alpha")
         )
+    return float(value)
 
 
-def fraction(name: str, value: Any, *, below_one: bool = False) -> None:
-    """Refuses what is not in [0, 1], or in [0, 1) with `below_one`."""
+def fraction(name: str, value: Any, *, below_one: bool = False) -> float:
+    """Refuses what is not in [0, 1], or in [0, 1) with `below_one`; returns a float."""
     bounds = "[0, 1)" if below_one else "[0, 1]"
     if not is_number(value):
         raise TypeError(
@@ -127,6 +145,7 @@ def fraction(name: str, value: Any, *, below_one: bool = False) -> None:
             f"{name} must be in {bounds}, got {value!r}. "
             "Give it as a share, not as a percentage."
         )
+    return float(value)
 
 
 def unit_range(name: str, value: Any) -> tuple[float, float]:
@@ -141,23 +160,26 @@ def unit_range(name: str, value: Any) -> tuple[float, float]:
             f"{name} must be a pair of numbers (low, high), got {value!r}. "
             f"For example: {name}=(0.1, 0.9)."
         )
-    low, high = float(value[0]), float(value[1])
+    low, high = value
     if not 0 <= low < high <= 1:
         raise ValueError(
             f"{name} must satisfy 0 <= low < high <= 1, got ({low}, {high}). "
             f"For example: {name}=(0.1, 0.9)."
         )
-    return low, high
+    return float(low), float(high)
 
 
-def integer(name: str, value: Any, *, least: int = 1) -> None:
-    """Refuses what is not an integer >= `least`."""
+def integer(name: str, value: Any, *, least: int = 1) -> int:
+    """Refuses what is not an integer >= `least`; returns it as one of Python's."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(
             f"{name} must be an integer, got {value!r} ({type(value).__name__})."
         )
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}.")
+    if int(value) >= 2**63:
+        raise ValueError(f"{name} must be less than 2**63, got {value!r}.")
+    return int(value)
 
 
 def numbers_by_class(
@@ -195,7 +217,7 @@ def numbers_by_class(
                 f"{name} must be numbers, got {number!r} ({type(number).__name__}) for "
                 f"class {index}."
             )
-        if not math.isfinite(number) or number < 0 or (positive and number == 0):
+        if not is_finite(number) or number < 0 or (positive and number == 0):
             bound = "positive and finite" if positive else "finite and not negative"
             hint = (
                 " A class that no training example has can be given 1: it never occurs."
@@ -222,7 +244,13 @@ def seed(value: Any) -> None:
 
 def batch_seed(value: Any) -> tf.Tensor:
     """Refuses what is not a pair of integers; returns it as int32 of shape (2,)."""
-    seed = tf.convert_to_tensor(value)
+    try:
+        seed = tf.convert_to_tensor(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"seed must be two integers, such as seed=[1, 2], got {value!r}. "
+            "two_streams and in_batch take one integer."
+        ) from None
     if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
         raise ValueError(
             "seed must be two integers, such as seed=[1, 2], got "
@@ -243,6 +271,7 @@ def batch_seed(value: Any) -> tf.Tensor:
 
 def dataset(name: str, value: Any, hint: str | None = None) -> None:
     """Refuses what is not a dataset."""
+    no_py_dataset(name, value)
     if not isinstance(value, tf.data.Dataset):
         hint = hint or (
             "Make one of arrays: tf.data.Dataset.from_tensor_slices((x, y))."
@@ -252,6 +281,52 @@ def dataset(name: str, value: Any, hint: str | None = None) -> None:
         )
 
 
+def no_py_dataset(name: str, value: Any) -> None:
+    """Refuses the data sets of Keras; Keras itself need not have been imported."""
+    kinds = {kind.__name__: kind.__module__ for kind in type(value).__mro__}
+    for kind in ("PyDataset", "Sequence"):
+        if kinds.get(kind, "").startswith(("keras.", "tf_keras.")):
+            raise TypeError(
+                f"{name} must not be a keras.utils.{kind}, got {type(value).__name__}. "
+                "Mix in its __getitem__: return mixer(x, y). Or make a tf.data.Dataset "
+                "of its batches for tfmixup.in_batch: "
+                "tf.data.Dataset.from_generator(lambda: (data[k] for k in "
+                "range(len(data))), output_signature=...)."
+            )
+
+
+def stage(caller: str, usage: str) -> Callable[[_Stage], _Stage]:
+    """Makes a function of a dataset one for `Dataset.apply`: checked, and named.
+
+    Args:
+      caller: such as "tfmixup.in_batch".
+      usage: what to write where `Dataset.map` has called it.
+    """
+
+    def decorate(fn: _Stage) -> _Stage:
+        @named(caller)
+        @functools.wraps(fn)
+        def apply(*given: Any) -> tf.data.Dataset:
+            if len(given) != 1 or _has_symbolic(given[0]):
+                raise TypeError(
+                    "this is a function for Dataset.apply, and Dataset.map passes "
+                    f"elements. {usage}"
+                )
+            dataset("what it is applied to", given[0])
+            return fn(given[0])
+
+        return apply
+
+    return decorate
+
+
+def _has_symbolic(nest: Any) -> bool:
+    if isinstance(nest, tf.data.Dataset):  # in a graph it is made of such a tensor
+        return False
+    leaves = tf.nest.flatten(nest, expand_composites=True)
+    return any(map(tf.is_symbolic_tensor, leaves))
+
+
 def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:
     """Refuses a dataset that is known to have no elements.
 
@@ -259,10 +334,28 @@ def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:
       dataset: to be looked at.
       also: what else to check, for the message.
     """
-    if int(dataset.cardinality()) == 0:
+    if cardinality(dataset) == 0:
         raise ValueError(
             "the dataset is empty. Check the split, filter or path it is made from"
             f"{also}."
+        )
+
+
+def cardinality(dataset: tf.data.Dataset) -> int:
+    """The number of elements, or tf.data's constant for a number that is not known.
+
+    A graph, such as that of a `flat_map`, computes the number only when it runs.
+    """
+    static = tf.get_static_value(dataset.cardinality())
+    return tf.data.UNKNOWN_CARDINALITY if static is None else int(static)
+
+
+def eager(name: str) -> None:
+    """Refuses to be called in a graph, for what looks at the data at once."""
+    if not tf.executing_eagerly():
+        raise RuntimeError(
+            f"called inside a tf.function, a map function or a graph, where {name} "
+            "cannot be looked at. Call it outside and pass the result in."
         )
 
 
@@ -270,6 +363,21 @@ def boolean(name: str, value: Any) -> None:
     """Refuses what is not True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def hashable_fields(mixer: Any) -> None:
+    """Refuses lists, arrays and the like in what makes two mixers equal."""
+    for field in dataclasses.fields(mixer) if dataclasses.is_dataclass(mixer) else ():
+        value = getattr(mixer, field.name, None)
+        try:
+            hash(value)
+        except TypeError:
+            if field.compare if field.hash is None else field.hash:
+                raise TypeError(
+                    f"{field.name} must be hashable, since mixers can be compared, got "
+                    f"{value!r} ({type(value).__name__}). Give a tuple, or declare the "
+                    "field with dataclasses.field(compare=False)."
+                ) from None
 
 
 def choice(name: str, value: Any, options: Sequence[Any]) -> None:

@@ -48,10 +48,11 @@ def prefetch_to_device(
         raise TypeError(
             f"device must be a string, got {device!r}. For example '/gpu:0'."
         )
-    if buffer_size != tf.data.AUTOTUNE:
+    if not checks.is_number(buffer_size) or buffer_size != tf.data.AUTOTUNE:
         checks.integer("buffer_size", buffer_size)
+    buffer_size = int(buffer_size)  # tf.data takes no integer of NumPy
 
-    @checks.named(_NAME)
+    @checks.stage(_NAME, "Write dataset.apply(tfmixup.prefetch_to_device()).")
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
         target = _resolve(device)
         if target is None:

@@ -1,4 +1,4 @@
-"""Elements of a dataset: taken apart, put together, and those that cannot be mixed.
+"""Elements of a dataset: taken apart, put together, mapped and compared.
 
 An element is taken apart once, where it comes in, and put together once, where it goes
 out. Between the two everything is `Parts`.
@@ -13,21 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from tfmixup import bounding_boxes
 from tfmixup.checks import see_docs
 
 __all__ = [
     "WEIGHT_KEY",
     "Parts",
     "batch_size",
-    "check_batched",
-    "check_dense",
-    "check_not_zipped",
     "check_same_shapes",
     "check_same_spec",
-    "check_unbatched",
+    "cond",
     "describe",
     "filter_elements",
     "flat_map_elements",
@@ -68,14 +65,15 @@ class Parts(NamedTuple):
 def split(
     element: Any,
     feature_keys: Sequence[str],
-    target_keys: Sequence[str],
+    target_keys: Sequence[Any],
     length_keys: Sequence[str] = (),
     keep_keys: Sequence[str] = (),
 ) -> Parts:
     """Takes an element, or an element_spec, apart.
 
     Args:
-      element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it.
+      element: `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it; or x alone,
+        or `(x,)`, which have no targets.
       feature_keys: keys of a dict element that hold features.
       target_keys: keys of a dict element that hold targets.
       length_keys: keys of a dict element, or of the dict of features of a tuple, that
@@ -87,7 +85,7 @@ def split(
       left out from the element.
 
     Raises:
-      TypeError: it is none of the three.
+      TypeError: it is none of these.
       KeyError: a dict element has not all of the keys.
     """
     if isinstance(element, dict):
@@ -107,14 +105,18 @@ def split(
             ),
             lengths={key: element[key] for key in length_keys} or None,
         )
-    if isinstance(element, tuple) and len(element) in (2, 3):
+    if isinstance(element, tuple) and len(element) in (1, 2, 3):
+        if len(element) == 1:
+            element = (*element, ())
         named = {"length_keys": length_keys, "keep_keys": keep_keys}
         return _without(Parts(*element), {k: v for k, v in named.items() if v})
+    if isinstance(element, (tf.Tensor, tf.TypeSpec, tf.RaggedTensor, np.ndarray)):
+        return Parts(element, ())
     came = type(element).__name__
     if isinstance(element, tuple):
         came += f" of {len(element)}"
     raise TypeError(
-        "elements must be (x, y), (x, y, sample_weight) or a dict, got "
+        "elements must be (x, y), (x, y, sample_weight), a dict or x alone, got "
         f"{came}: {element!r}. Map the dataset to (x, y) first; TFDS does so with "
         "as_supervised=True." + see_docs("guide")
     )
@@ -165,6 +167,10 @@ def join(parts: Parts, like: Any) -> Any:
             mixed[WEIGHT_KEY] = parts.weights
         return {**like, **mixed}
     features = {**parts.features, **others} if others else parts.features
+    if not isinstance(like, tuple):
+        return features
+    if len(like) == 1:
+        return (features,)
     made: tuple[Any, ...] = (features, parts.targets)
     if parts.weights is not None:
         made = (*made, parts.weights)
@@ -180,7 +186,7 @@ def left_out(element: Any, parts: Parts) -> dict[str, Any]:
         taken |= {**parts.features, **parts.targets}
         if parts.weights is not None:
             taken[WEIGHT_KEY] = parts.weights
-    elif isinstance(element[0], dict):
+    elif isinstance(element, tuple) and isinstance(element[0], dict):
         whole, taken = element[0], {**taken, **parts.features}
     else:
         return {}
@@ -202,7 +208,9 @@ def to_tensors(parts: Parts) -> Parts:
 
     def tensor(value: Any) -> Any:
         composite = (tf.RaggedTensor, tf.SparseTensor, tf.experimental.ExtensionType)
-        return value if isinstance(value, composite) else tf.convert_to_tensor(value)
+        if value is None or isinstance(value, composite):
+            return value  # to be refused
+        return tf.convert_to_tensor(value)
 
     return map_parts(tensor, parts)
 
@@ -232,6 +240,23 @@ def head(parts: Parts, n: tf.Tensor) -> Parts:
     return map_parts(lambda tensor: tensor[:n], parts)
 
 
+def cond(
+    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
+) -> Parts:
+    """`tf.cond` with the static shapes of its first branch."""
+    shapes: list[tf.TensorShape] = []
+
+    def first() -> Parts:
+        parts = then()
+        shapes.extend(tensor.shape for tensor in leaves(parts))
+        return parts
+
+    parts = tf.cond(predicate, first, otherwise)
+    for tensor, shape in zip(leaves(parts), shapes):
+        tensor.set_shape(shape)
+    return parts
+
+
 def leaves(parts: Parts) -> list[Any]:
     """Every tensor, or its spec."""
     return tf.nest.flatten([part for part in parts if part is not None])
@@ -251,148 +276,6 @@ def static_but_batch(parts: Parts) -> bool:
 def describe(spec: Any) -> str:
     """Dtype and shape for a message, such as "float32(None, 8)"."""
     return f"{spec.dtype.name}{spec.shape}"
-
-
-def _describe_all(specs: Sequence[Any]) -> str:
-    return ", ".join(map(describe, specs))
-
-
-def check_batched(parts: Parts) -> None:
-    """Refuses batches that cannot be mixed, by the specs of all but the targets.
-
-    Args:
-      parts: specs of batches.
-
-    Raises:
-      TypeError: features are no dense tensors, or weights or lengths are of a dtype
-        that cannot be mixed.
-      ValueError: there are no features; or a part is a scalar or of unknown rank, or
-        leading sizes differ; or targets are boxes.
-    """
-    bounding_boxes.refuse(parts.targets, batch_dims=1)
-    features = tf.nest.flatten(parts.features)
-    if not features:
-        raise ValueError(
-            f"elements have no features: x is {parts.features!r}. Map the dataset to "
-            "(x, y) with a tensor x, or take a key out of keep_keys."
-        )
-    for spec in features:
-        check_dense("features", spec)
-    for spec in [] if parts.weights is None else tf.nest.flatten(parts.weights):
-        _check_weight(spec)
-    _check_common_size(parts)
-    for key, spec in (parts.lengths or {}).items():
-        _check_length(key, spec)
-
-
-def _check_weight(spec: Any) -> None:
-    check_dense("sample weights", spec)
-    if not (spec.dtype.is_floating or spec.dtype.is_integer):
-        raise TypeError(
-            f"sample_weight must be numbers, got {spec.dtype.name} of shape "
-            f"{spec.shape}. Cast it: tf.cast(sample_weight, tf.float32)."
-        )
-
-
-def _check_length(key: str, spec: Any) -> None:
-    check_dense("lengths", spec)
-    if not (spec.dtype.is_integer or spec.dtype == tf.bool):
-        raise TypeError(
-            "length_keys name integer lengths or boolean padding masks, but "
-            f"{key!r} is {spec.dtype.name} of shape {spec.shape}. Cast it."
-        )
-
-
-def check_dense(role: str, spec: Any) -> None:
-    """Refuses ragged and sparse tensors."""
-    if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
-        raise TypeError(
-            f"{role} must be dense tensors, got {spec!r}. Pad ragged ones "
-            "(Dataset.padded_batch, RaggedTensor.to_tensor), densify sparse ones."
-            + see_docs("sound")
-        )
-
-
-def _check_common_size(parts: Parts) -> None:
-    specs = [s for s in leaves(parts) if isinstance(s, (tf.TensorSpec, tf.Tensor))]
-    if any(spec.shape.rank is None for spec in specs):
-        raise ValueError(
-            f"the number of dimensions must be known, got {_describe_all(specs)}. "
-            "Map the dataset with tf.ensure_shape(x, [...])."
-        )
-    sizes = {spec.shape[0] for spec in specs if spec.shape.rank}
-    if any(spec.shape.rank == 0 for spec in specs) or len(sizes - {None}) > 1:
-        raise ValueError(
-            "elements must be batches, got parts without a common first dimension: "
-            f"{_describe_all(specs)}. Call dataset.batch(batch_size) first, or use "
-            "tfmixup.two_streams, which batches by itself." + see_docs("guide")
-        )
-
-
-def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
-    """Refuses elements that are batches already, where their spec tells.
-
-    Args:
-      parts: specs of an element.
-      integer_vectors: integer labels may be vectors, such as those of CTC.
-
-    Raises:
-      ValueError: every part starts with an unknown dimension, as `Dataset.batch`
-        makes it, or class labels are vectors; or targets are boxes.
-    """
-    bounding_boxes.refuse(parts.targets, batch_dims=0)
-    specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
-    unknown_first = all(s.shape.rank and s.shape[0] is None for s in specs)
-    vectors = [
-        spec
-        for spec in tf.nest.flatten(parts.targets)
-        if isinstance(spec, tf.TensorSpec)
-        and not integer_vectors
-        and spec.dtype.is_integer
-        and spec.shape.rank == 1
-        and spec.shape != [1]
-    ]
-    if (len(specs) > 1 and unknown_first) or vectors:
-        raise ValueError(
-            "elements must be single examples, but they look batched: "
-            f"{_describe_all(specs)}. two_streams batches by itself: remove "
-            ".batch(...), call dataset.unbatch(), or use tfmixup.in_batch for batches. "
-            "Integer labels that are one-hot or multi-hot must be cast to float32; "
-            "images and masks of unknown size need one: "
-            "tf.ensure_shape(image, [H, W, C]); examples of different length need "
-            "padded_shapes." + see_docs("guide")
-        )
-
-
-def check_not_zipped(element: Any) -> None:
-    """Refuses two zipped elements, whose first labels would pass for features.
-
-    ((x_i, y_i), (x_j, y_j)) is told from (x, y) by its two halves, which are tuples or
-    dicts of one structure, with the same dtypes and ranks.
-    """
-    if not (isinstance(element, tuple) and len(element) == 2):
-        return
-    halves = [part for part in element if isinstance(part, (tuple, dict))]
-    if len(halves) < 2 or len(tf.nest.flatten(halves[0])) < 2:
-        return
-    try:
-        tf.nest.assert_same_structure(*halves)
-    except (ValueError, TypeError):
-        return
-    kinds = [[_kind(leaf) for leaf in tf.nest.flatten(half)] for half in halves]
-    if kinds[0] == kinds[1]:
-        raise ValueError(
-            "the element looks like a pair of batches ((x, y), (x, y)), but this "
-            "function makes pairs by itself. Give it one dataset, or map mixer.pair "
-            "over the zipped batches. If these are features and targets, name them in "
-            "one dict." + see_docs("guide")
-        )
-
-
-def _kind(leaf: Any) -> Any:
-    if not hasattr(leaf, "dtype"):
-        leaf = tf.convert_to_tensor(leaf)
-    return tf.as_dtype(leaf.dtype), tf.TensorShape(leaf.shape).rank
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:
@@ -420,6 +303,10 @@ def check_same_spec(name: str, first: Any, second: Any) -> None:
             continue
         if a is None or b is None:
             fail("only one of them has sample weights")
+        if not (hasattr(a, "dtype") and hasattr(b, "dtype")):  # Optional and the like
+            if a != b:
+                fail(f"{b} is not {a}")
+            continue
         if a.dtype != b.dtype:
             fail(f"{b.dtype.name} is not {a.dtype.name}")
         if not a.shape.is_compatible_with(b.shape):

@@ -25,7 +25,9 @@ class Options:
     """Arguments of every mixer: what elements look like, before and after.
 
     Args:
-      num_classes: integer labels are one-hot encoded to this many classes.
+      num_classes: integer labels are one-hot encoded to this many classes. Of several
+        targets each can have its own: a nest of numbers like the targets, or a dict by
+        their keys; None for a target without classes.
       label_smoothing: ε in [0, 1), for integer labels; smoothing and mixing commute.
       targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
         that are not linear in the label; "union" for max(y_i, y_j), where both examples
@@ -52,7 +54,8 @@ class Options:
         again and again.
     """
 
-    num_classes: int | None = None
+    # A dict has no hash, and mixers have one without it.
+    num_classes: Any = dataclasses.field(default=None, hash=False)
     label_smoothing: float = 0.0
     targets: str = "blend"
     ignore_label: float | None = None
@@ -74,8 +77,10 @@ class Options:
 
     @property
     def keeps_integers(self) -> bool:
-        """Whether integer targets of any shape are kept, in pairs."""
-        return self.targets == "pair" and self.num_classes is None
+        """Whether some integer target is kept, of any shape, in pairs."""
+        given = self.num_classes
+        several = given.values() if isinstance(given, dict) else tf.nest.flatten(given)
+        return self.targets == "pair" and None in several
 
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be; makes tuples and names of them."""
@@ -111,17 +116,12 @@ def _dtype_name(dtype: tf.DType | type | np.dtype) -> str | tf.DType | type | np
 def _check_targets(options: Options) -> None:
     """Refuses arguments on targets that cannot be, or do not go together."""
     if options.num_classes is not None:
-        # One class would make every label certain: a binary label has two.
-        checks.integer("num_classes", options.num_classes, least=2)
-        if options.num_classes > _MOST_CLASSES:
-            raise ValueError(
-                f"num_classes={options.num_classes} is more than {_MOST_CLASSES:,}, "
-                "and every label would be a vector of that length. Use targets='pair' "
-                "without num_classes, which keeps class ids."
-                + see_docs("pairs_of_targets")
-            )
-    smoothing = options.label_smoothing
-    checks.fraction("label_smoothing", smoothing, below_one=True)
+        num_classes = tf.nest.map_structure(_check_num_classes, options.num_classes)
+        object.__setattr__(options, "num_classes", num_classes)
+    smoothing = checks.fraction(
+        "label_smoothing", options.label_smoothing, below_one=True
+    )
+    object.__setattr__(options, "label_smoothing", smoothing)
     if smoothing and options.num_classes is None:
         raise ValueError(
             f"label_smoothing={smoothing} is for integer "
@@ -143,6 +143,11 @@ def _check_targets(options: Options) -> None:
             "makes every pixel a mixture of two. Leave it out, so that masks come "
             "one-hot, or use tfmixup.CutMix." + see_docs("images_and_masks")
         )
+    if options.integer_masks and options.num_classes is None:
+        raise ValueError(
+            "integer_masks=True needs num_classes=..., by which the class ids of masks "
+            "are checked; they stay ids." + see_docs("images_and_masks")
+        )
     if options.integer_masks and smoothing:
         raise ValueError(
             f"label_smoothing={smoothing} cannot be told in "
@@ -150,6 +155,26 @@ def _check_targets(options: Options) -> None:
         )
     if options.ignore_label is not None:
         _check_ignore_label(options.ignore_label, options)
+
+
+def _check_num_classes(classes: Any) -> int | None:
+    """Refuses what is no number of classes, or None; returns one of Python's."""
+    if classes is None:
+        return None
+    if classes == 1 and checks.is_number(classes):
+        raise ValueError(
+            "num_classes must be at least 2, got 1: one class would make every label "
+            "certain. For labels 0 and 1 of one sigmoid output leave it out, and cast "
+            "them to float32 of shape (batch, 1)."
+        )
+    classes = checks.integer("num_classes", classes, least=2)
+    if classes > _MOST_CLASSES:
+        raise ValueError(
+            f"num_classes={classes} is more than {_MOST_CLASSES:,}, "
+            "and every label would be a vector of that length. Use targets='pair' "
+            "without num_classes, which keeps class ids." + see_docs("pairs_of_targets")
+        )
+    return classes
 
 
 def _check_ignore_label(label: Any, options: Options) -> None:
@@ -161,9 +186,10 @@ def _check_ignore_label(label: Any, options: Options) -> None:
         )
     if math.isnan(label):
         object.__setattr__(options, "ignore_label", math.nan)  # equal by identity
-    elif options.num_classes is not None and 0 <= int(label) < options.num_classes:
+        return
+    classes = [n for n in tf.nest.flatten(options.num_classes) if n is not None]
+    if classes and 0 <= int(label) < max(classes):
         raise ValueError(
             f"ignore_label={label} is a class, being below num_classes="
-            f"{options.num_classes}. Use the label of what has none, such as 255 or "
-            "-1."
+            f"{max(classes)}. Use the label of what has none, such as 255 or -1."
         )

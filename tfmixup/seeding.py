@@ -62,6 +62,7 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
 
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     """Splits a batch seed into `n` independent ones, each int32 of shape (2,)."""
+    seed = checks.batch_seed(seed)
     return tf.unstack(tfp.random.split_seed(seed, n=n, salt="tfmixup"), num=n)
 
 

@@ -1,8 +1,7 @@
 """Targets: what each kind of them becomes, and how two of them become one.
 
-Of every target of an element the kind is decided once, from its spec and the mixer's
-options; it then encodes, weighs and combines the batches. A new kind is a class here,
-in `_KINDS`.
+A kind encodes, weighs and combines the batches of one target. A new kind is a class
+here, and one of those that `tfmixup.kinds` chooses from.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tfmixup.checks import see_docs
 from tfmixup.elements import Parts, describe
 from tfmixup.options import Options
 
-__all__ = ["Target", "label_of", "mix", "resolve"]
+__all__ = ["ClassIds", "Floats", "KeptIntegers", "Masks", "Target", "mix"]
 
 
 class Target(abc.ABC):
@@ -29,18 +28,19 @@ class Target(abc.ABC):
     Args:
       spec: of a batch of it, (B, ...).
       options: the mixer's.
-      ignore_label: the mixer's, or None where it is not for this target.
+      num_classes: its number of classes; None where it has none.
+      ignore_label: the mixer's; None where it is not for this target.
     """
 
     def __init__(
-        self, spec: tf.TensorSpec, options: Options, ignore_label: float | None
+        self,
+        spec: tf.TensorSpec,
+        options: Options,
+        num_classes: int | None,
+        ignore_label: float | None,
     ) -> None:
-        self.spec, self.options, self.ignore_label = spec, options, ignore_label
-
-    @classmethod
-    @abc.abstractmethod
-    def matches(cls, spec: tf.TensorSpec, options: Options) -> bool:
-        """Whether a batch of this dtype and rank is of this kind."""
+        self.spec, self.options = spec, options
+        self.num_classes, self.ignore_label = num_classes, ignore_label
 
     def check(self, parts: Parts) -> None:  # noqa: B027 - nothing to refuse by default
         """Refuses the target by its spec; `parts` are the element's specs."""
@@ -55,7 +55,7 @@ class Target(abc.ABC):
 
     def allowed(self) -> str:
         """The class ids that there may be, for a message."""
-        classes = f"[0, {self.options.num_classes})"
+        classes = f"[0, {self.num_classes})"
         if self.ignore_label is None:
             return classes
         return f"{classes} or ignore_label={self.ignore_label}"
@@ -63,6 +63,18 @@ class Target(abc.ABC):
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
         """float32, 0 where the label is `ignore_label`, else 1; None for all 1."""
         return None
+
+    def one_hot(self, ids: tf.Tensor) -> tf.Tensor:
+        """`(1 − ε)·one_hot(y) + ε/C`, float32 (..., C)."""
+        classes, smoothing = int(self.num_classes or 0), self.options.label_smoothing
+        # uint16, uint32 and uint64 are not dtypes of tf.one_hot; checked ids fit.
+        return tf.one_hot(
+            tf.cast(ids, tf.int32),
+            classes,
+            on_value=1.0 - smoothing + smoothing / classes,
+            off_value=smoothing / classes,
+            dtype=tf.float32,
+        )
 
     def positions(self) -> tf.TensorShape:
         """The dimensions of the target in which it may have weights of its own."""
@@ -148,11 +160,6 @@ def _fitted(weight: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 class Floats(Target):
     """Floats of any shape: one-hot, multi-hot, regression, depth maps."""
 
-    @classmethod
-    def matches(cls, spec: tf.TensorSpec, options: Options) -> bool:
-        """Whether the dtype is a floating one."""
-        return spec.dtype.is_floating
-
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """The target as it is, or 0 where it is not known."""
         validity = self.validity(target)
@@ -172,11 +179,6 @@ class Floats(Target):
 class KeptIntegers(Target):
     """Integers that a pair carries along: sequences for CTC, ranks, class ids."""
 
-    @classmethod
-    def matches(cls, spec: tf.TensorSpec, options: Options) -> bool:
-        """Whether targets are kept as pairs, and need not be one-hot for that."""
-        return options.keeps_integers and spec.dtype.is_integer
-
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """The target as it is, or 0 where it is ignored: losses refuse other ids."""
         return _without_ignored(target, self.ignore_label)
@@ -192,15 +194,10 @@ class Masks(Target):
     They become float32 (B, H, W, C), or stay class ids where a mixer only moves pixels.
     """
 
-    @classmethod
-    def matches(cls, spec: tf.TensorSpec, options: Options) -> bool:
-        """Whether it is of an integer dtype and has pixels."""
-        return spec.dtype.is_integer and (spec.shape.rank or 0) >= 3
-
     def check(self, parts: Parts) -> None:
         """Refuses masks without `num_classes`, or that fit no image of the element."""
         came = describe(self.spec)
-        if self.options.num_classes is None:
+        if self.num_classes is None:
             raise ValueError(
                 f"targets are integer masks ({came}), and class ids cannot be "
                 "averaged. Pass num_classes=..., so that they are one-hot encoded."
@@ -223,7 +220,7 @@ class Masks(Target):
 
     def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise, unless it is ignored."""
-        num_classes = self.options.num_classes
+        num_classes = self.num_classes
         classes = _without_ignored(target, self.ignore_label)
         # The ends alone: a mask of int64 would be eight times the memory of uint8.
         ends = [
@@ -243,7 +240,7 @@ class Masks(Target):
         """One-hot with a row of zeros where ignored, or the ids as they are."""
         if self.options.integer_masks:
             return target
-        hot = _one_hot(_ids(target), self.options)
+        hot = self.one_hot(_ids(target))
         validity = self.validity(target)
         return hot if validity is None else hot * validity[..., tf.newaxis]
 
@@ -301,34 +298,49 @@ def _without_channel(shape: tf.TensorShape) -> tf.TensorShape:
 
 
 class ClassIds(Target):
-    """Integers of shape (B,) or (B, 1), one an example; become float32 (B, C)."""
+    """Integers (B,) or (B, 1), one an example, or (B, T), one a frame of the features.
 
-    @classmethod
-    def matches(cls, spec: tf.TensorSpec, options: Options) -> bool:
-        """Whether it is of an integer dtype: no other kind takes what is left."""
-        return spec.dtype.is_integer
+    They become float32 (B, C), or (B, T, C).
+    """
 
     def check(self, parts: Parts) -> None:
         """Refuses class ids without `num_classes` or of another shape."""
         spec, came = self.spec, describe(self.spec)
-        if self.options.num_classes is None:
+        if self.num_classes is None:
             raise ValueError(
                 f"targets are integers ({came}), and "
                 "class ids cannot be averaged. Pass num_classes=..., so that they are "
-                "one-hot encoded, or cast multi-hot and regression targets to float32."
+                "one-hot encoded, or cast multi-hot and regression targets to float32 "
+                "(a label 0 or 1 for one sigmoid output: tf.cast(y, tf.float32) of "
+                "shape (batch, 1))." + see_docs("guide")
+            )
+        if spec.shape.rank == 1 or (spec.shape.rank == 2 and spec.shape[1] == 1):
+            return
+        frames = spec.shape[1] if spec.shape.rank == 2 else 0
+        features = [feature.shape for feature in tf.nest.flatten(parts.features)]
+        if spec.shape.rank != 2 or not any(
+            shape.rank > 1 and tf.TensorShape([frames]).is_compatible_with(shape[1:2])
+            for shape in features
+        ):
+            raise ValueError(
+                "integer class labels must have shape (batch,) or (batch, 1), or "
+                "(batch, time) beside features (batch, time, ...),"
+                f" got {came} beside features {', '.join(map(str, features))}. "
+                "Cast targets that are one-hot or multi-hot already to float32."
                 + see_docs("guide")
             )
-        if not (spec.shape.rank == 1 or (spec.shape.rank == 2 and spec.shape[1] == 1)):
+        if frames == self.num_classes:
             raise ValueError(
-                "integer class labels must have shape (batch,) or (batch, 1),"
-                f" got {came}. Cast targets that are one-hot or "
-                "multi-hot already to float32." + see_docs("guide")
+                f"targets {came} may be one class id for each of {frames} frames, or "
+                f"multi-hot labels of {frames} classes. Of frames make one-hot labels: "
+                f"tf.one_hot(y, {frames}). Cast multi-hot labels to float32."
+                + see_docs("guide")
             )
 
     def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise."""
         wide = tf.cast(_without_ignored(target, self.ignore_label), tf.int64)
-        fine = tf.reduce_all((wide >= 0) & (wide < self.options.num_classes))
+        fine = tf.reduce_all((wide >= 0) & (wide < self.num_classes))
         message = (
             f"{caller}: integer labels must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1; shift labels "
@@ -338,156 +350,22 @@ class ClassIds(Target):
         return [tf.debugging.Assert(fine, [message, target], summarize=1024)]
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """One-hot, smoothed, or a row of zeros where ignored: float32 (B, C)."""
-        hot = _one_hot(_of_examples(target), self.options)
+        """One-hot, smoothed; a row of zeros where ignored: float32 (B, [T,] C)."""
+        hot = self.one_hot(_of_examples(target))
         validity = self.validity(target)
         return hot if validity is None else hot * validity[..., tf.newaxis]
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
-        """float32 (B,): 0 where the label is `ignore_label`."""
+        """float32 (B,) or (B, T): 0 where the label is `ignore_label`."""
         return _validity(_of_examples(target), self.ignore_label)
 
     def positions(self) -> tf.TensorShape:
-        """The examples."""
-        return self.spec.shape[:1]
+        """The examples, or their frames."""
+        return self.spec.shape[:1] if self.spec.shape[1:] == [1] else self.spec.shape
 
 
 def _of_examples(ids: tf.Tensor) -> tf.Tensor:
-    return ids if ids.shape.rank == 1 else tf.reshape(ids, tf.shape(ids)[:1])
-
-
-def _one_hot(ids: tf.Tensor, options: Options) -> tf.Tensor:
-    """`(1 − ε)·one_hot(y) + ε/C`, float32 (..., C)."""
-    classes, smoothing = int(options.num_classes or 0), options.label_smoothing
-    # uint16, uint32 and uint64 are not dtypes of tf.one_hot; checked ids fit.
-    return tf.one_hot(
-        tf.cast(ids, tf.int32),
-        classes,
-        on_value=1.0 - smoothing + smoothing / classes,
-        off_value=smoothing / classes,
-        dtype=tf.float32,
-    )
-
-
-# The first kind that matches a target has it.
-_KINDS: tuple[type[Target], ...] = (Floats, KeptIntegers, Masks, ClassIds)
-
-
-def resolve(parts: Parts, options: Options) -> Any:
-    """Decides of which kind every target is, and refuses those that are of none.
-
-    Args:
-      parts: specs of batches.
-      options: the mixer's.
-
-    Returns:
-      A nest of `Target`, of the structure of the targets.
-
-    Raises:
-      TypeError: strings, booleans, ragged or sparse targets.
-      ValueError: integers that no kind of target can be, or options that none of the
-        targets is for.
-    """
-    resolved = tf.nest.map_structure(
-        lambda spec: _resolve_one(spec, parts, options), parts.targets
-    )
-    flat = tf.nest.flatten(resolved)
-    if flat:
-        _check_options_are_used(flat, options)
-        if parts.weights is not None:
-            _check_weights(flat, tf.nest.flatten(parts.weights))
-    return resolved
-
-
-def _resolve_one(spec: Any, parts: Parts, options: Options) -> Target:
-    if not isinstance(spec, (tf.TensorSpec, tf.Tensor)):
-        raise TypeError(
-            f"targets must be dense tensors, got {spec!r}. Pad or densify "
-            "them before mixing."
-        )
-    if not (spec.dtype.is_floating or spec.dtype.is_integer):
-        raise TypeError(
-            f"targets must be numbers, got {spec.dtype.name} of shape "
-            f"{spec.shape}. Look class names up as integers (tf.keras.layers."
-            "StringLookup), cast booleans to float32."
-        )
-    kind = next(kind for kind in _KINDS if kind.matches(spec, options))
-    target = kind(spec, options, _ignore_label(spec, parts, options))
-    target.check(parts)
-    return target
-
-
-def _ignore_label(spec: tf.TensorSpec, parts: Parts, options: Options) -> float | None:
-    """The mixer's where it is for this target: an integer is for class ids first."""
-    label = options.ignore_label
-    if label is None or (math.isnan(label) and spec.dtype.is_integer):
-        return None
-    several = tf.nest.flatten(parts.targets)
-    ids = any(s.dtype.is_integer for s in several if isinstance(s, tf.TensorSpec))
-    if spec.dtype.is_floating and ids and not math.isnan(label):
-        return None
-    return label
-
-
-def _check_options_are_used(flat: list[Target], options: Options) -> None:
-    specs = [target.spec for target in flat]
-    several = ", ".join(map(describe, specs))
-    if options.integer_masks and not any(isinstance(t, Masks) for t in flat):
-        raise ValueError(
-            "integer_masks=True is for integer masks (batch, height, width), "
-            f"and the targets are {several}. Leave it out, or name the "
-            "masks in target_keys."
-        )
-    label = options.ignore_label
-    ids = any(spec.dtype.is_integer for spec in specs)
-    if label is not None and (
-        all(target.ignore_label is None for target in flat)
-        or (options.num_classes is not None and not ids)
-    ):
-        raise ValueError(
-            f"ignore_label={label} is for class ids, or for float targets without "
-            f"classes, and the targets are {several}. An integer marks class ids "
-            "that are not known, NaN or an integer floats that were not measured; "
-            "give one-hot rows without a label the sample weight 0."
-        )
-    if options.num_classes is None or ids:
-        return
-    if options.label_smoothing:
-        raise ValueError(
-            f"label_smoothing={options.label_smoothing} is for integer class "
-            "labels, and these targets are floats already. Give class ids, or smooth "
-            "in the loss: keras.losses.CategoricalCrossentropy(label_smoothing=...)."
-        )
-    if all(s.shape.rank < 2 or s.shape[-1] != options.num_classes for s in specs):
-        raise ValueError(
-            f"num_classes={options.num_classes} is for integer class labels, "
-            f"but the targets are {several}. Cast class labels to an integer "
-            "dtype, or leave num_classes out: float targets are mixed as they are."
-        )
-
-
-def _check_weights(flat: list[Target], specs: list[tf.TensorSpec]) -> None:
-    if len(specs) not in (1, len(flat)):
-        raise ValueError(
-            "sample weights must be one tensor or one for each of the "
-            f"{len(flat)} targets, got {len(specs)}."
-        )
-    for k, target in enumerate(flat):
-        spec, positions = specs[k % len(specs)], target.positions()
-        shape = spec.shape
-        if shape.rank > 1 and shape.rank > positions.rank and shape[-1] == 1:
-            shape = shape[:-1]
-        if shape.rank > positions.rank or not all(
-            own in (1, None) or place in (own, None)
-            for own, place in zip(shape, positions)
-        ):
-            raise ValueError(
-                "a sample weight belongs to its target: it must be one for each "
-                "example, (batch,), or have the first dimensions of the target, such "
-                f"as (batch, height, width); got {describe(spec)} for the target "
-                f"{describe(target.spec)}. Of several targets each can have its own: "
-                "a nest of weights like that of the targets."
-            )
+    return tf.squeeze(ids, 1) if ids.shape[1:] == [1] else ids
 
 
 def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any, Any]:
@@ -557,30 +435,3 @@ def _like(resolved: Any, given: Any, mixed: Sequence[tf.Tensor | None]) -> Any:
     if len(made) == 1 or one:
         return made[0]
     return tf.nest.pack_sequence_as(resolved, made)
-
-
-def label_of(parts: Parts, target_keys: tuple[str, ...]) -> Any:
-    """The label, for mixers that look at one.
-
-    Args:
-      parts: a batch or its specs.
-      target_keys: the mixer's.
-
-    Returns:
-      The only target, or the first of `target_keys` in a dict element: a tensor or its
-      spec.
-
-    Raises:
-      ValueError: there are several targets, and no key tells which is meant.
-    """
-    targets = parts.targets
-    if isinstance(targets, dict) and target_keys and target_keys[0] in targets:
-        targets = targets[target_keys[0]]
-    flat = tf.nest.flatten(targets)
-    if len(flat) != 1:
-        raise ValueError(
-            f"this mixer looks at one label, and the elements have {len(flat)} "
-            "targets. Map them to dicts and name the label first in "
-            "target_keys=('label', ...)."
-        )
-    return flat[0]

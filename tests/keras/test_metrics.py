@@ -85,14 +85,35 @@ def test_refuses_shapes_that_differ(labels, predictions, came):
         result((np.zeros(labels), np.zeros(predictions)))
 
 
-@pytest.mark.parametrize("shape", [(8, 1), (8, 6, 1)], ids=str)
-def test_refuses_a_single_output(shape):
-    message = r"^tfmixup\.keras\.MixedAccuracy: predictions have one output.*BinaryAcc"
-    with pytest.raises(ValueError, match=message):
-        result((np.zeros(shape), np.zeros(shape)))
+@pytest.mark.parametrize(("threshold", "from_logits"), [(0.5, False), (0.2, True)])
+@pytest.mark.parametrize("shape", [(80, 1), (8, 6, 1)], ids=str)
+def test_a_single_output_is_that_of_two_classes(shape, threshold, from_logits):
+    rng = np.random.default_rng(4)
+    share, logits = rng.uniform(size=shape), rng.normal(size=shape)
+    p = 1 / (1 + np.exp(-logits))
+    metric = MixedAccuracy(threshold=threshold, from_logits=from_logits)
+    metric.update_state(share, logits if from_logits else p)
+    expected = np.where(p > threshold, share, 1 - share).mean()
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
+    # On hard labels it is plain accuracy.
+    hard = np.round(share)
+    keras_accuracy = keras.metrics.BinaryAccuracy(threshold=threshold)
+    keras_accuracy.update_state(hard, p)
+    metric.reset_state()
+    metric.update_state(hard, logits if from_logits else p)
+    assert float(metric.result()) == pytest.approx(float(keras_accuracy.result()))
 
 
-@pytest.mark.parametrize("arguments", [{}, {"name": "a", "dtype": "float64"}], ids=str)
+def test_refuses_a_threshold_that_is_none():
+    with pytest.raises(ValueError, match=r"MixedAccuracy: threshold must be in \[0, 1"):
+        MixedAccuracy(threshold=50)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"name": "a", "dtype": "float64"}, {"threshold": 0.3, "from_logits": True}],
+    ids=str,
+)
 def test_comes_back_from_its_config(arguments):
     metric = MixedAccuracy(**arguments)
     config = keras.saving.serialize_keras_object(metric)

@@ -398,6 +398,47 @@ def test_ctc_is_learnt_by_fit():
     assert plain < 1.0
 
 
+@pytest.mark.parametrize("built", [True, False])
+def test_export_is_that_of_the_model(built, tmp_path):
+    inner = net()
+    if built:
+        inner.build((None, 3))
+    model = PairModel(inner)
+    train(model, streams(targets="pair"), SPARSE, None, epochs=1)
+    model.export(tmp_path / "model", verbose=False)
+    x = np.ones([2, 3], np.float32)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.serve(x), model.predict(x, verbose=0), rtol=1e-5)
+
+
+def test_keras_2():
+    tf_keras = pytest.importorskip("tf_keras")
+
+    class Mine(tf_keras.Model):
+        pass
+
+    message = (
+        r"must be of Keras 3 \(import keras\), got .* of tf_keras, which is Keras 2"
+    )
+    model = PairModel(net())
+    for name, call in [
+        ("model", lambda: PairModel(tf_keras.Sequential())),
+        ("model", lambda: PairModel(Mine())),
+        ("optimizer", lambda: model.compile(tf_keras.optimizers.SGD(), SPARSE)),
+        (
+            "metrics",
+            lambda: model.compile(
+                "sgd", SPARSE, metrics=[tf_keras.metrics.MeanSquaredError()]
+            ),
+        ),
+    ]:
+        with pytest.raises(TypeError, match=rf"PairModel: {name} {message}"):
+            call()
+    for loss in (tf_keras.losses.MeanSquaredError(), tf_keras.losses.mse):
+        with pytest.raises(TypeError, match=f"PairLoss: loss {message}"):
+            PairLoss(loss)
+
+
 def test_model_errors():
     with pytest.raises(TypeError, match=r"model must be a keras\.Model, got Dense"):
         PairModel(keras.layers.Dense(2))

@@ -114,15 +114,6 @@ def test_pasted_and_kept_are_counted(size, axes, rank, stride, jit, static):
     np.testing.assert_allclose(share, kept, rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("make", [boxes.around, boxes.within])
-def test_draws_for_another_number_of_axes_are_refused(make):
-    message = (
-        r"must have the shape \(batch, 1\), a number for each axis .* got \(5, 2\)"
-    )
-    with pytest.raises(ValueError, match=message):
-        make(tf.zeros([5, 2]), tf.zeros([5]), [7])
-
-
 @pytest.mark.parametrize(("axis", "rank"), [(1, 2), (1, 4), (2, 5)])
 def test_align(axis, rank):
     value = tf.random.stateless_uniform([2, 3], [1, 2])

@@ -80,6 +80,8 @@ def test_images_and_video_of_every_shape(shape, jit):
 def test_pixels_are_moved_exactly(dtype, jit):
     """All images of an element have one rectangle; video has it in every frame."""
     came = ["uint8"] if dtype == "uint8" else ["int16", "uint16", "float16", "float64"]
+    if dtype == "float16":
+        came.remove("uint16")  # it would be infinite
     first, second = (
         {
             **{d: images(6, 9, 3, seed=seed, dtype=d) for d in came},

@@ -44,6 +44,26 @@ def test_mixers_that_compare_equal_do_not_run_each_other(jit_compile):
     assert ten.off().factor == 10.0
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
+class Compared(tfmixup.MixUp):
+    table: object = dataclasses.field(default=(), kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class NotCompared(tfmixup.MixUp):
+    table: object = dataclasses.field(default=(), kw_only=True, compare=False)
+
+
+@pytest.mark.parametrize("table", [[1, 2], {}, np.ones(2), tf.ones([2])])
+def test_fields_by_which_mixers_are_compared_are_hashable(table):
+    message = r"^Compared: table must be hashable, .*a tuple, .*field\(compare=False"
+    with pytest.raises(TypeError, match=message):
+        Compared(table=table)
+    assert NotCompared(table=table) == NotCompared()
+    assert hash(NotCompared(table=table)) == hash(NotCompared())
+    assert Compared(table=(1, 2)) != Compared()
+
+
 class Counts(tfmixup.MixUp):
     """Knows that its integers are no names."""
 

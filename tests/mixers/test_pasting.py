@@ -186,14 +186,18 @@ def test_targets_of_a_series(jit):
     np.testing.assert_allclose(got["id"], want, atol=1e-6)
 
 
-def test_class_ids_of_frames_have_shares_of_their_own():
-    x = tf.zeros([N, 8, 5])
-    parts = Parts(x, None)
-    mixer = tfmixup.CutMix(axes=(1,), num_classes=C)
-    recipe = mixer.recipe(parts, parts, params((1,)))
-    got = recipe.share_of(tf.zeros([N, 8], tf.int32))
-    np.testing.assert_array_equal(got, ~box_of([8]))
-    assert recipe.share_of(tf.zeros([N, 1], tf.int32)).shape == [N]
+@pytest.mark.parametrize("jit", JIT)
+def test_class_ids_of_frames_are_pasted(jit):
+    x, ids, w = pair(8, 5), [y % C for y in pair(8, dtype="int32")], pair(seed=3)
+    mixer = tfmixup.CutMix(axes=(1,), num_classes=C, jit_compile=jit)
+    elements = [(x[k], ids[k], w[k] + 1) for k in range(2)]
+    _, y, w_got = mixer.apply(*elements, params((1,)))
+    inside = box_of([8])
+    want = paste(inside, (1,), *(one_hot(i, C) for i in ids))
+    np.testing.assert_allclose(y, want, atol=1e-6)
+    np.testing.assert_allclose(
+        w_got, np.where(inside, *(v[:, None] + 1 for v in w[::-1]))
+    )
 
 
 def test_transcripts_stay_pairs():
@@ -515,6 +519,14 @@ def test_the_image_data_format_of_keras():
         keras.config.set_image_data_format("channels_last")
 
 
+def test_a_centre_for_another_number_of_axes():
+    message = r"params.centre must have shape \(6, 1\), .* got \(6, 2\)"
+    with pytest.raises(ValueError, match=message):
+        tfmixup.CutMix(axes=(1,)).apply(
+            (zeros(8, 5), Y), (zeros(8, 5), Y), params((1, 2))
+        )
+
+
 SERIES, IMAGE = zeros(8, 5), zeros(3, 8, 12)
 TIME, CHANNELS = tfmixup.CutMix(axes=(1,)), tfmixup.CutMix(axes=(2, 3))
 ROW = "may have one entry for each position .*or be a label of the whole example. For "
@@ -526,6 +538,8 @@ ROW = "may have one entry for each position .*or be a label of the whole example
         (CHANNELS, (SERIES, Y), r"axes=\(2, 3\) are not all there in float32\("),
         (TIME, ((SERIES, zeros(9, 5)), Y), r"they differ along \(1,\)"),
         (TIME, (SERIES, zeros(8)), ROW + r"one entry.*y\[..., tf.newaxis\].*num_cl"),
+        (tfmixup.CutMix(axes=(1,), targets="pair", num_classes=C),
+         (zeros(8, 5), zeros(8, dtype="int32")), "targets='pair' has one λ for the "),
         (tfmixup.CutMix(axes=(1,), targets="pair"), (SERIES, zeros(8, dtype="int32")),
          ROW + "one class id .*num_classes.*Pad sequences"),
         (TIME, (SERIES, zeros(7, 2)), r"have the sizes of axes \(1,\) there or direct"),

@@ -34,7 +34,7 @@ def class_balanced(
     class_counts: Sequence[int] | None = None,
     in_memory: bool = False,
     shuffle_buffer_size: int = 1_000,
-    label_key: str = "label",
+    label_key: str | int = "label",
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """An endless stream of examples in which every class is equally likely.
@@ -69,7 +69,7 @@ def class_balanced(
         dataset is drawn once then: augment behind it.
       shuffle_buffer_size: examples in the shuffle buffer of each class, at most all of
         them. Buffers are saved in an iterator's checkpoint.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are, as in `class_counts`.
       seed: the same integer and the same data give the same stream, iteration after
         iteration (each of which differs from the last). None gives another stream in
         every run.
@@ -96,8 +96,8 @@ def class_balanced(
       Galdran et al., "Balanced-MixUp for Highly Imbalanced Medical Image
       Classification", 2021, arXiv 2109.09850
     """
-    check_classes(dataset, num_classes, label_key)
-    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    num_classes = check_classes(dataset, num_classes, label_key)
+    shuffle_buffer_size = checks.integer("shuffle_buffer_size", shuffle_buffer_size)
     checks.boolean("in_memory", in_memory)
     checks.seed(seed)
     shares = _shares(odds, num_classes)
@@ -136,7 +136,7 @@ def _shares(odds: Any, num_classes: int) -> np.ndarray:
     values = checks.numbers_by_class("odds", odds, num_classes, positive=False)
     if not any(values):
         raise ValueError(f"odds are all 0, so that no class could come: {odds!r}.")
-    if not math.isfinite(sum(values)):
+    if not math.isfinite(sum(map(float, values))):
         raise ValueError(
             f"odds must have a finite sum, got {odds!r}. Divide all of them by the "
             "largest."
@@ -152,11 +152,12 @@ def _given(
     values = checks.numbers_by_class(
         "class_counts", class_counts, num_classes, positive=False
     )
-    if any(value != int(value) for value in values):
+    if any(value != int(value) or value >= 2**63 for value in values):
         raise ValueError(
-            f"class_counts must be whole numbers >= 0, got {class_counts!r}."
+            "class_counts must be whole numbers from 0 to 2**63 - 1, got "
+            f"{class_counts!r}."
         )
-    length = int(dataset.cardinality())
+    length = checks.cardinality(dataset)
     if length >= 0 and sum(values) != length:
         raise ValueError(
             f"class_counts sum to {sum(values)}, but the dataset has "
@@ -177,7 +178,7 @@ def _check_all_there(counts: np.ndarray, shares: np.ndarray) -> None:
 def _filtered(
     dataset: tf.data.Dataset,
     num_classes: int,
-    label_key: str,
+    label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
     """Reads each class by a filter; returns counts, and the dataset of a class."""
@@ -205,10 +206,11 @@ def _filtered(
 def _in_memory(
     dataset: tf.data.Dataset,
     num_classes: int,
-    label_key: str,
+    label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
     """Reads the dataset once; returns counts, and the dataset of a class."""
+    checks.eager("the dataset")
     for spec in tf.nest.flatten(dataset.element_spec):
         if not isinstance(spec, tf.TensorSpec) or not spec.shape.is_fully_defined():
             raise ValueError(

@@ -26,7 +26,7 @@ def class_counts(
     dataset: tf.data.Dataset,
     num_classes: int,
     *,
-    label_key: str = "label",
+    label_key: str | int = "label",
 ) -> np.ndarray:
     """Counts the examples of every class, in one pass over the dataset.
 
@@ -40,7 +40,8 @@ def class_counts(
         `repeat`; labels are class ids, integers of shape () or (1,), or one-hot, floats
         of shape (C,), whose class is the largest entry.
       num_classes: C.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are: their key in dict elements; of several
+        targets y of a tuple the key, or the position.
 
     Returns:
       n, int64 (C,).
@@ -54,22 +55,23 @@ def class_counts(
       >>> class_counts(ds, num_classes=3)
       array([3, 1, 0])
     """
-    check_classes(dataset, num_classes, label_key)
+    num_classes = check_classes(dataset, num_classes, label_key)
     return count(dataset, num_classes, label_key)
 
 
-def check_classes(dataset: Any, num_classes: Any, label_key: str) -> None:
-    """Refuses datasets that have no classes to be counted, by their specs."""
+def check_classes(dataset: Any, num_classes: Any, label_key: str | int) -> int:
+    """Refuses datasets without classes, by their specs; returns `num_classes`."""
     checks.dataset("dataset", dataset)
-    checks.integer("num_classes", num_classes, least=2)
+    num_classes = checks.integer("num_classes", num_classes, least=2)
     spec = label_of(dataset.element_spec, label_key)
     _check_label(spec, num_classes)
-    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+    if checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Give it before .repeat().")
     checks.not_empty(dataset)
+    return num_classes
 
 
-def label_of(element: Any, label_key: str) -> Any:
+def label_of(element: Any, label_key: str | int) -> Any:
     """The label of `(x, y)`, `(x, y, sample_weight)` or a dict, or its spec.
 
     Raises:
@@ -81,13 +83,21 @@ def label_of(element: Any, label_key: str) -> Any:
             f"elements have no key {label_key!r}; they have "
             f"{sorted(element)}. Pass label_key=..., the key of the class labels."
         )
-    labels = tf.nest.flatten(elements.split(element, (), (label_key,)).targets)
+    targets = elements.split(element, (), (label_key,)).targets
+    labels = tf.nest.flatten(one_of(targets, label_key))
     if len(labels) != 1:
         raise ValueError(
-            f"elements must have one label, got {len(labels)} targets. Map "
-            "them to dicts, and name the label's key in label_key."
+            f"elements must have one label, got {len(labels)} targets. Pass "
+            "label_key=..., the key or the position of one of them."
         )
     return labels[0]
+
+
+def one_of(several: Any, label_key: str | int) -> Any:
+    """The one of that key or position, or all where there is none."""
+    keyed = isinstance(several, dict) and label_key in several
+    placed = isinstance(several, (tuple, list)) and label_key in range(len(several))
+    return several[label_key] if keyed or placed else several
 
 
 def _check_label(spec: Any, num_classes: int) -> None:
@@ -115,8 +125,11 @@ def class_of(label: tf.Tensor, num_classes: int) -> tf.Tensor:
     return tf.where(known, ids, tf.constant(num_classes, tf.int64))
 
 
-def count(dataset: tf.data.Dataset, num_classes: int, label_key: str) -> np.ndarray:
+def count(
+    dataset: tf.data.Dataset, num_classes: int, label_key: str | int
+) -> np.ndarray:
     """Counts; arguments are checked."""
+    checks.eager("the dataset")
 
     def add(counts: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         ones = tf.ones_like(ids)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ _NAME = "tfmixup.weight_by_class"
 def weight_by_class(
     class_weight: Mapping[int, float] | Sequence[float],
     *,
-    label_key: str = "label",
+    label_key: str | int = "label",
     weight_key: str = "sample_weight",
 ) -> Callable[..., Any]:
     """A function for `Dataset.map`, before mixing: weights by class, as in Keras.
@@ -39,7 +38,7 @@ def weight_by_class(
       class_weight: the weight of each class: a dict {class id: weight} as for Keras's
         `fit`, or a sequence; numbers >= 0. An example of a class that is not in it is
         an error.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are, as in `class_counts`.
       weight_key: the key that dict elements get the weight in; one that is there
         already is multiplied by it.
 
@@ -93,7 +92,7 @@ def _weights(class_weight: Any) -> np.ndarray:
             raise ValueError(
                 f"class_weight's keys must be class ids, integers >= 0, got {key!r}."
             )
-        if not checks.is_number(value) or not math.isfinite(value) or value < 0:
+        if not checks.is_finite(value) or value < 0:
             raise ValueError(
                 f"weights must be finite numbers >= 0, got {value!r} for class {key}."
             )

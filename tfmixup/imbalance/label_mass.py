@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, elements
+from tfmixup.imbalance.class_counts import one_of
 
 __all__ = ["label_mass"]
 
@@ -19,7 +20,7 @@ def label_mass(
     num_classes: int,
     *,
     num_batches: int | None = None,
-    label_key: str = "label",
+    label_key: str | int = "label",
     weight_key: str = "sample_weight",
 ) -> np.ndarray:
     """The share of label mass that every class gets over some batches.
@@ -35,7 +36,7 @@ def label_mass(
         (B, ..., C), or a pair (y_i, y_j, λ) as `targets="pair"` makes it.
       num_classes: C.
       num_batches: how many batches to read; None for all of a finite dataset.
-      label_key: the key of the labels in dict elements.
+      label_key: which target the labels are, as in `class_counts`.
       weight_key: the key of sample weights in dict elements, used if there is one.
 
     Returns:
@@ -53,10 +54,11 @@ def label_mass(
       array([0.75, 0.25])
     """
     checks.dataset("dataset", dataset)
-    checks.integer("num_classes", num_classes, least=2)
+    num_classes = checks.integer("num_classes", num_classes, least=2)
+    checks.eager("the dataset")
     if num_batches is not None:
-        checks.integer("num_batches", num_batches)
-    elif int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        num_batches = checks.integer("num_batches", num_batches)
+    elif checks.cardinality(dataset) == tf.data.INFINITE_CARDINALITY:
         raise ValueError("the dataset is endless. Pass num_batches=...")
     label, _ = _read(dataset.element_spec, label_key, weight_key)
     for spec in label[:2]:
@@ -75,12 +77,13 @@ def label_mass(
     return mass / total
 
 
-def _read(element: Any, label_key: str, weight_key: str) -> tuple[tuple, Any]:
+def _read(element: Any, label_key: str | int, weight_key: str) -> tuple[tuple, Any]:
     """The label, (y,) or (y_i, y_j, λ), and the sample weights or None."""
     parts = elements.split(element, (), (label_key,))
     weights, targets = parts.weights, parts.targets
     if isinstance(element, dict):
-        weights, targets = element.get(weight_key), targets[label_key]
+        weights = element.get(weight_key)
+    targets, weights = one_of(targets, label_key), one_of(weights, label_key)
     if isinstance(targets, (tuple, list)) and len(targets) == 3:
         label = tuple(targets)
     else:
@@ -89,7 +92,8 @@ def _read(element: Any, label_key: str, weight_key: str) -> tuple[tuple, Any]:
     if len(label) not in (1, 3) or len(flat) > 1:
         raise ValueError(
             f"elements must have one label and at most one tensor of sample "
-            f"weights, got {len(label)} and {len(flat)}. Map the dataset to (x, y)."
+            f"weights, got {len(label)} and {len(flat)}. Pass label_key=..., the key "
+            "or the position of one of several targets."
         )
     return label, (flat[0] if flat else None)
 

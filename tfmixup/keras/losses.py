@@ -48,6 +48,7 @@ class PairLoss(keras.losses.Loss):
     """
 
     def __init__(self, loss: Any, name: str | None = None) -> None:
+        no_tf_keras(_NAME, "loss", loss)
         self.loss = keras.losses.get(loss)
         if self.loss is None:
             raise ValueError(
@@ -158,6 +159,17 @@ class Pair:
 
     def __init__(self, first: Any, second: Any, lam: Any, steps: bool = False) -> None:
         self.first, self.second, self.lam, self.steps = first, second, lam, steps
+
+
+def no_tf_keras(caller: str, name: str, value: Any) -> None:
+    """Refuses what is of Keras 2, which has other base classes."""
+    kinds = [value, *type(value).__mro__]
+    if any(getattr(k, "__module__", "").startswith("tf_keras.") for k in kinds):
+        raise TypeError(
+            f"{caller}: {name} must be of Keras 3 (import keras), got {value!r} of "
+            "tf_keras, which is Keras 2. tf.keras is Keras 3 without "
+            "TF_USE_LEGACY_KERAS=1."
+        )
 
 
 def _name(loss: keras.losses.Loss | Callable[..., Any]) -> str:

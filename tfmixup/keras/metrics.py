@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from tfmixup import checks
+
 __all__ = ["MixedAccuracy"]
 
 _NAME = "tfmixup.keras.MixedAccuracy"
@@ -17,6 +19,9 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
 
         mean_n y_n[argmax_c p_n,c]
 
+    Of one sigmoid output it is the mean of y_n where p_n is above the threshold, and of
+    1 − y_n elsewhere. `keras.metrics.BinaryAccuracy` counts every soft label as wrong.
+
     On one-hot labels this mass is plain accuracy, so training and validation curves are
     comparable. `CategoricalAccuracy` compares with the larger share of a mixed label
     only, and misleads: a model that predicts the second example of a 51:49 pair counts
@@ -25,12 +30,16 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
     A perfect model cannot reach 1 on mixed data. Where two classes are mixed and the
     model predicts the larger share, it gets max(λ, 1 − λ).
 
-    Labels and predictions are given to `update_state` in one shape (..., C), C ≥ 2, of
-    any float dtype. Predictions may be logits. Other shapes raise a ValueError.
+    Labels and predictions are given to `update_state` in one shape (..., C), of any
+    float dtype. Predictions of two classes and more may be logits. Other shapes raise
+    a ValueError.
 
     Args:
       name: of the metric, as Keras shows it.
       dtype: of the result.
+      threshold: in [0, 1], of one output: the class is 1 where it is above. The default
+        of 0.5 is Keras's.
+      from_logits: whether one output is a logit, without a sigmoid.
 
     Examples:
       >>> metric = MixedAccuracy()
@@ -39,8 +48,25 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
       0.35
     """
 
-    def __init__(self, name: str = "mixed_accuracy", dtype: Any = None) -> None:
-        super().__init__(_label_mass_on_prediction, name=name, dtype=dtype)
+    def __init__(
+        self,
+        name: str = "mixed_accuracy",
+        dtype: Any = None,
+        *,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+    ) -> None:
+        with checks.named(_NAME):
+            checks.fraction("threshold", threshold)
+            checks.boolean("from_logits", from_logits)
+        super().__init__(
+            _label_mass_on_prediction,
+            name=name,
+            dtype=dtype,
+            threshold=threshold,
+            from_logits=from_logits,
+        )
+        self.threshold, self.from_logits = threshold, from_logits
         # Callbacks with mode="auto", such as EarlyStopping, read this attribute and
         # raise an error where it is missing. Keras has no public way to set it; its own
         # metrics set it in their constructors. Since
@@ -50,10 +76,17 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments to make it again."""
-        return {"name": self.name, "dtype": self.dtype}
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "threshold": self.threshold,
+            "from_logits": self.from_logits,
+        }
 
 
-def _label_mass_on_prediction(y_true: Any, y_pred: Any) -> Any:
+def _label_mass_on_prediction(
+    y_true: Any, y_pred: Any, threshold: float, from_logits: bool
+) -> Any:
     """`y_true[argmax(y_pred)]` for labels and predictions (..., C)."""
     y_true = keras.ops.convert_to_tensor(y_true)
     y_pred = keras.ops.convert_to_tensor(y_pred)
@@ -68,10 +101,10 @@ def _label_mass_on_prediction(y_true: Any, y_pred: Any) -> Any:
             "alpha=0 for validation data too."
         )
     if y_pred.shape[-1] == 1:
-        raise ValueError(
-            f"{_NAME}: predictions have one output, so there is no "
-            "predicted class to look up. Use two outputs with softmax, or "
-            "keras.metrics.BinaryAccuracy."
+        share = keras.ops.cast(y_true, "float32")
+        p = keras.ops.sigmoid(y_pred) if from_logits else y_pred
+        return keras.ops.squeeze(
+            keras.ops.where(p > threshold, share, 1 - share), axis=-1
         )
     predicted = keras.ops.argmax(y_pred, axis=-1)
     mass = keras.ops.take_along_axis(

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfmixup.keras.losses import Pair, PairLoss
+from tfmixup.keras.losses import Pair, PairLoss, no_tf_keras
 
 __all__ = ["PairModel"]
 
@@ -37,7 +37,7 @@ class PairModel(keras.Model):
       name: of the wrapper, as Keras shows it.
 
     Raises:
-      TypeError: `model` is not a Keras model.
+      TypeError: `model` is not a model of Keras 3.
 
     Examples:
       >>> import keras
@@ -55,6 +55,7 @@ class PairModel(keras.Model):
     """
 
     def __init__(self, model: keras.Model, name: str | None = None) -> None:
+        no_tf_keras(_NAME, "model", model)
         if not isinstance(model, keras.Model):
             raise TypeError(
                 f"{_NAME}: model must be a keras.Model, got {type(model).__name__}. "
@@ -100,9 +101,13 @@ class PairModel(keras.Model):
           **kwargs: as of any model.
 
         Raises:
+          TypeError: one of them is of tf_keras.
           ValueError: both `metrics` and `weighted_metrics`; or "crossentropy", which
             does not say which.
         """
+        for name, value in (("optimizer", optimizer), ("metrics", metrics)):
+            for leaf in keras.tree.flatten(value):
+                no_tf_keras(_NAME, name, leaf)
         if metrics and weighted_metrics:
             raise ValueError(
                 f"{_NAME}: metrics and weighted_metrics mean the same here, since "
@@ -115,6 +120,16 @@ class PairModel(keras.Model):
             weighted_metrics=metrics or weighted_metrics,
             **kwargs,
         )
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Exports the model itself, whose predictions are the wrapper's.
+
+        Args:
+          filepath: as of any model.
+          *args: as of any model.
+          **kwargs: as of any model.
+        """
+        self.model.export(filepath, *args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, features, seeding, targets
+from tfmixup import checks, elements, kinds, seeding, specs, targets
 from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
+from tfmixup.mixers import by_hand
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Plan", "Recipe"]
@@ -166,7 +167,7 @@ class Mixer(abc.ABC):
             one-hot encoded.
           KeyError: a dict element has not all of the mixer's keys.
           tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
-            batches of different shapes.
+            batches of different shapes, or a parameter outside [0, 1].
 
         Examples:
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
@@ -175,7 +176,8 @@ class Mixer(abc.ABC):
           array([2.], dtype=float32)
         """
         with checks.named(self.name):
-            return self._mix_two(first, second, lambda _: params, keep_first)
+            checked = functools.partial(by_hand.check_params, self, params)
+            return self._mix_two(first, second, checked, keep_first)
 
     @tf.autograph.experimental.do_not_convert
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
@@ -193,7 +195,13 @@ class Mixer(abc.ABC):
           TypeError, ValueError: as `apply`.
         """
         with checks.named(self.name):
-            return self._mix_one(element, lambda _: (partner, params))
+            return self._mix_one(
+                element,
+                lambda size: (
+                    by_hand.check_partner(self.name, partner, size),
+                    by_hand.check_params(self, params, size),
+                ),
+            )
 
     # `Dataset.map(mixer)` converts a callable object unless the object has this mark;
     # `do_not_convert` sets it on functions alone, and errors would be hidden in "in
@@ -224,7 +232,7 @@ class Mixer(abc.ABC):
             return partner, self.sample(size, for_params)
 
         with checks.named(self.name):
-            elements.check_not_zipped(batch)
+            specs.check_element(batch)
             return self._mix_one(batch, draw)
 
     @tf.autograph.experimental.do_not_convert
@@ -285,6 +293,13 @@ class Mixer(abc.ABC):
 
     def split(self, element: Any) -> Parts:
         """Takes an element or an element_spec apart, by this mixer's keys."""
+        has_targets = isinstance(element, tuple) and len(element) > 1
+        if has_targets and not self.options.target_keys:
+            raise ValueError(
+                "target_keys=() says that there are no targets, and elements are "
+                "(x, y). Map the dataset to x alone, or to a dict, whose other "
+                "keys stay those of the first example."
+            )
         return elements.split(element, *self.options.all_keys)
 
     def plan(self, element_spec: Any) -> Plan:
@@ -313,13 +328,21 @@ class Mixer(abc.ABC):
         """Eager calls would compile again each time without them."""
         return {}
 
+    @functools.cached_property
+    def drawn(self) -> Any:
+        """Parameters of two examples, to compare those with that come by hand."""
+        with tf.init_scope():
+            return self.sample(2, tf.constant([0, 0]))
+
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied and pickled: compiled functions are not."""
-        return {k: v for k, v in self.__dict__.items() if k != "_plans"}
+        """What is copied and pickled: compiled functions and tensors are not."""
+        cached = ("_plans", "drawn")
+        return {k: v for k, v in self.__dict__.items() if k not in cached}
 
     def __post_init__(self) -> None:
         with checks.named(self.name):
             self.check_arguments()
+            checks.hashable_fields(self)
 
     def __repr__(self) -> str:
         if not dataclasses.is_dataclass(self):
@@ -346,11 +369,10 @@ class Plan:
 
     def __init__(self, mixer: Mixer, spec: Parts) -> None:
         options = mixer.options
-        elements.check_batched(spec)
-        features.check(spec.features, options.dtype, mixer.integers_are_quantities)
+        specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
-        self.targets = targets.resolve(spec, options)
+        self.targets = kinds.resolve(spec, options)
         self.jit_compile = options.jit_compile
         if self.jit_compile == "auto":
             self.jit_compile = elements.static_but_batch(spec)
@@ -447,7 +469,7 @@ class Plan:
         size = elements.batch_size(batch)
         if isinstance(size, int):
             return mixed() if size > 1 else unmixed()
-        return _cond(size > 1, mixed, unmixed)
+        return elements.cond(size > 1, mixed, unmixed)
 
     def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
         """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
@@ -472,20 +494,3 @@ def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
     """The longer length, or what is not padding in both; of one where only it is."""
     either = tf.logical_or if first.dtype == tf.bool else tf.maximum
     return at_ends(lam, first, second, either(first, second))
-
-
-def _cond(
-    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
-) -> Parts:
-    """`tf.cond` with the static shapes of its first branch."""
-    shapes: list[tf.TensorShape] = []
-
-    def first() -> Parts:
-        parts = then()
-        shapes.extend(tensor.shape for tensor in elements.leaves(parts))
-        return parts
-
-    parts = tf.cond(predicate, first, otherwise)
-    for tensor, shape in zip(elements.leaves(parts), shapes):
-        tensor.set_shape(shape)
-    return parts

@@ -84,7 +84,8 @@ class BetweenClass(LambdaMixer):
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be."""
         super().check_arguments()
-        checks.integer("sample_rate", self.sample_rate, least=1000)
+        sample_rate = checks.integer("sample_rate", self.sample_rate, least=1000)
+        object.__setattr__(self, "sample_rate", sample_rate)
         if self.dtype == "uint8":
             raise ValueError(
                 "dtype='uint8' cannot hold waveforms, which have a sign. Leave it out."

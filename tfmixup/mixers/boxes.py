@@ -48,7 +48,7 @@ def around(centre: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
     Returns:
       The boxes; empty ones where a side is less than about half a pixel.
     """
-    n = _sizes(size, centre, "centre")
+    n = _wide(size)
     middle, length = 2 * _fixed(centre) * n, _fixed(side)[:, tf.newaxis] * n  # in 2⁻²⁵
     half = tf.constant(1 << _BITS, tf.int64)  # half a pixel, to round to nearest
     ends = (_down(middle + half + s * length, _BITS + 1) for s in (-1, 1))
@@ -64,7 +64,7 @@ def within(place: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
       side: float32 (B,) in [0, 1]: the sides, as shares of the size.
       size: of what the box is in, along its d axes.
     """
-    n = _sizes(size, place, "place")
+    n = _wide(size)
     half = tf.constant(1 << (_BITS - 1), tf.int64)
     length = _down(_fixed(side)[:, tf.newaxis] * n + half, _BITS)
     length = tf.clip_by_value(length, 1, n)
@@ -72,17 +72,8 @@ def within(place: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
     return Box(tf.cast(start, tf.int32), tf.cast(start + length, tf.int32))
 
 
-def _sizes(size: Size, drawn: tf.Tensor, name: str) -> tf.Tensor:
-    """int64 (d,); refuses draws for another number of axes."""
-    if drawn.shape[-1] != len(size):
-        raise ValueError(
-            f"{name} must have the shape (batch, {len(size)}), a number for each axis "
-            f"of the box, got {drawn.shape}."
-        )
-    return _wide(size)
-
-
 def _wide(size: Size) -> tf.Tensor:
+    """int64 (d,)."""
     return tf.stack([tf.cast(n, tf.int64) for n in size])
 
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from tfmixup import checks, seeding
 from tfmixup.elements import Parts, describe
+from tfmixup.kinds import label_of
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, blend_recipe, draw_shape
-from tfmixup.targets import label_of
 
 __all__ = ["CMixup", "CMixupParams"]
 

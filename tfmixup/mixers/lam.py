@@ -56,9 +56,10 @@ class LambdaMixer(Options, Mixer, abc.ABC):
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be."""
         super().check_arguments()
-        check_sharing(self.per, self.probability)
-        lam_range = _check_law(self.alpha, self.distribution, self.lam_range)
-        object.__setattr__(self, "alpha", float(self.alpha))
+        check_sharing(self)
+        alpha = checks.non_negative("alpha", self.alpha)
+        lam_range = _check_law(alpha, self.distribution, self.lam_range)
+        object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "lam_range", lam_range)
         object.__setattr__(self, "_distribution_key", _key(self.distribution))
 
@@ -91,16 +92,19 @@ class LambdaMixer(Options, Mixer, abc.ABC):
         return self.alpha == 0 or self.probability == 0
 
 
-def check_sharing(per: Any, probability: Any) -> None:
-    """Refuses what is no `per`, or no `probability`."""
-    checks.choice("per", per, ("example", "batch"))
-    checks.fraction("probability", probability)
+def check_sharing(mixer: Any) -> None:
+    """Refuses what is no `per`, or no `probability`, which becomes a float."""
+    checks.choice("per", mixer.per, ("example", "batch"))
+    probability = checks.fraction("probability", mixer.probability)
+    object.__setattr__(mixer, "probability", probability)
 
 
 def draw_shape(
     per: str, batch_size: int | tf.Tensor, num_batches: int | None
 ) -> list[int | tf.Tensor]:
     """Shape of what is drawn: ([num_batches,] B), or 1 for B with `per="batch"`."""
+    if not tf.is_tensor(batch_size):
+        batch_size = checks.integer("batch_size", batch_size, least=0)
     shape = [batch_size if per == "example" else 1]
     return shape if num_batches is None else [num_batches, *shape]
 
@@ -249,10 +253,9 @@ def _check_draws(
 
 
 def _check_law(
-    alpha: Any, distribution: Any, lam_range: Any
+    alpha: float, distribution: Any, lam_range: Any
 ) -> tuple[float, float] | None:
     """Refuses what λ cannot be drawn from; returns `lam_range` as floats."""
-    checks.non_negative("alpha", alpha)
     if alpha and not _ALPHAS[0] <= alpha <= _ALPHAS[1]:
         raise ValueError(
             f"alpha={alpha!r} is beyond what float32 can draw from. Use "

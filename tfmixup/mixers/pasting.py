@@ -131,9 +131,9 @@ class BoxMixer(Options, Mixer, abc.ABC):
         sizes = tf.stack([tf.gather(tf.shape(tensor), a) for tensor, a in axes])
         message = (
             f"{self.name}: images, masks and weights of pixels must have one size "
-            "along the box's axes, but in this batch they have:"
+            "along the axes of the box, above 0, but in this batch they have:"
         )
-        same = tf.reduce_all(sizes == sizes[:1])
+        same = tf.reduce_all((sizes == sizes[:1]) & (sizes > 0))
         return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
 
 
@@ -183,6 +183,11 @@ def _check_features(features: Any, mixer: BoxMixer) -> None:
             raise ValueError(
                 f"axes={mixer.axes} are not all there in {describe(spec)}, where the "
                 "batch is axis 0. Leave other features out of feature_keys."
+            )
+        if 0 in _along(spec.shape, mixer.axes_of(spec)):
+            raise ValueError(
+                f"{name} needs elements along the axes of the box, got "
+                f"{describe(spec)}."
             )
     first = tf.TensorShape(_along(flat[0].shape, mixer.axes_of(flat[0])))
     for spec in flat[1:]:
@@ -264,9 +269,13 @@ def _places(target: tf.Tensor, features: Any, mixer: BoxMixer) -> list[_Place]:
 
 
 def _is_frames(target: tf.Tensor, mixer: BoxMixer) -> bool:
-    """Whether a target of two dimensions is a class id for each position."""
-    ids = target.dtype.is_integer and not mixer.keeps_integers
-    return ids and target.shape[1] != 1
+    """Whether a target of two dimensions is a class id for each position.
+
+    Pairs may hold integers that are none: sequences.
+    """
+    some = mixer.num_classes is None or tf.nest.is_nested(mixer.num_classes)
+    may_be_kept = mixer.targets == "pair" and some
+    return target.dtype.is_integer and not may_be_kept and target.shape[1] != 1
 
 
 def _layouts(

@@ -246,13 +246,13 @@ def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
         raise TypeError(
             f"weights must be a list of numbers, one for each mixer, got {weights!r}."
         )
-    fine = [checks.is_number(w) and math.isfinite(w) and w > 0 for w in given]
+    fine = [checks.is_finite(w) and w > 0 for w in given]
     if len(given) != n or not all(fine):
         raise ValueError(
             f"weights must be {n} positive numbers, one for each mixer, got "
             f"{weights!r}. They are odds: (3, 1) chooses the first three times of four."
         )
-    if not math.isfinite(sum(given)):
+    if not math.isfinite(sum(map(float, given))):
         raise ValueError(
             f"weights must have a finite sum, got {weights!r}. They are odds: divide "
             "all of them by the largest."

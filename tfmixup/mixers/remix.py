@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tfmixup import checks
 from tfmixup.elements import Parts, describe
+from tfmixup.kinds import label_of
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import blend_recipe
 from tfmixup.mixers.mixup import MixUp, MixUpParams
-from tfmixup.targets import label_of
 
 __all__ = ["Remix"]
 
@@ -89,15 +89,19 @@ class Remix(MixUp):
         if self.num_classes is None:
             object.__setattr__(self, "num_classes", len(counts))
         super().check_arguments()
-        if self.num_classes != len(counts):
+        classes = self.num_classes
+        if isinstance(classes, dict) and self.target_keys:
+            classes = classes.get(self.target_keys[0])
+        if classes != len(counts):
             raise ValueError(
                 f"num_classes={self.num_classes}, but class_counts has "
                 f"{len(counts)} entries. Give one count for every class, or leave "
                 "num_classes out."
             )
         hint = "It is the ratio at which one class gives way to another; 3 is usual."
-        checks.finite_number("kappa", self.kappa, least=1, hint=hint)
-        checks.fraction("tau", self.tau)
+        kappa = checks.finite_number("kappa", self.kappa, least=1, hint=hint)
+        object.__setattr__(self, "kappa", kappa)
+        object.__setattr__(self, "tau", checks.fraction("tau", self.tau))
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Blends features by λ, labels by λ_y, float32 (B,)."""

@@ -101,7 +101,7 @@ class ResizeMix(BoxMixer):
         super().check_arguments()
         scale = checks.unit_range("scale", self.scale)
         object.__setattr__(self, "scale", scale)
-        check_sharing(self.per, self.probability)
+        check_sharing(self)
         checks.choice("interpolation", self.interpolation, ("bilinear", "nearest"))
 
     def sample(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer, Plan
 from tfmixup.pairing import stages
@@ -76,7 +76,7 @@ def from_tensors(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
@@ -109,20 +109,18 @@ def _read(
     name: str, nest: Any, mixer: Mixer, static_size: int | None
 ) -> tuple[Any, Plan, int]:
     """The arrays as tensors, the plan for batches of them, and their length."""
-    if not tf.executing_eagerly():
-        raise RuntimeError(
-            f"called inside a tf.function or a graph, where {name} cannot be "
-            "looked at. Make the dataset outside and pass it in."
-        )
-    if not isinstance(nest, (tuple, dict, tf.data.Dataset)):
+    checks.eager(name)
+    checks.no_py_dataset(name, nest)
+    arrays = (tuple, dict, tf.data.Dataset, tf.Tensor, tf.Variable, np.ndarray)
+    if not isinstance(nest, arrays):
         raise TypeError(
-            f"{name} must be a tuple (x, y), (x, y, sample_weight) or a dict "
-            f"of arrays, got {type(nest).__name__}."
+            f"{name} must be a tuple (x, y), (x, y, sample_weight), a dict "
+            f"of arrays, or one array, got {type(nest).__name__}."
         )
     if isinstance(nest, tuple) and len(nest) == 3 and nest[2] is None:
         nest = nest[:2]
     element = _as_tensors(name, nest)
-    elements.check_not_zipped(element)
+    specs.check_element(element)
     parts = mixer.split(element)
     plan = mixer.plan(_spec(element, static_size))
     length = _length(name, element)
@@ -258,16 +256,14 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
         while stop - start > 1:
             middle = (start + stop) // 2
             start, stop = (middle, stop) if fine(start, middle) else (start, middle)
-        options = plan.mixer.options
-        besides = ""
-        if options.ignore_label is not None:
-            besides = f" or ignore_label={options.ignore_label}"
+        ids = [k for k in tf.nest.flatten(plan.targets) if k.spec.dtype.is_integer]
+        allowed = ", ".join(dict.fromkeys(kind.allowed() for kind in ids))
         value = tf.nest.map_structure(
             lambda tensor: tensor[0].numpy(), part(start, stop).targets
         )
         raise ValueError(
-            f"integer labels must be in [0, {options.num_classes}){besides}, "
-            f"but in {name} example {start} has {value}. Set num_classes to the "
+            f"integer labels must be in {allowed}, but in {name} example {start} has "
+            f"{value}. Set num_classes to the "
             "highest label + 1; shift labels that start at 1; name the label of "
             "examples that have none, such as -1, as ignore_label."
         )

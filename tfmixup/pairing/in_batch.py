@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
@@ -61,10 +61,14 @@ def in_batch(
     stages.check_mixer(mixer)
     checks.seed(seed)
 
-    @checks.named("tfmixup.in_batch")
+    @checks.stage(
+        "tfmixup.in_batch",
+        "Write batches.apply(tfmixup.in_batch(mixer)), or batches.map(mixer), which "
+        "takes no seed.",
+    )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        checks.dataset("what it is applied to", dataset)
-        elements.check_not_zipped(dataset.element_spec)
+        dataset = stages.without_none(dataset)
+        specs.check_element(dataset.element_spec)
         plan = mixer.plan(dataset.element_spec)
         checks.not_empty(
             dataset, ", and batch(..., drop_remainder=True) of too few examples"

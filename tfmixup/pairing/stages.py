@@ -20,18 +20,19 @@ __all__ = [
     "keep_epochs",
     "map_batches",
     "with_originals",
+    "without_none",
 ]
 
 
 def check_arguments(
     mixer: Any, batch_size: Any, flags: dict[str, Any], seed: Any
-) -> None:
-    """Checks a mixer, a batch size, a seed and what is True or False."""
+) -> int:
+    """Checks a mixer, a seed and what is True or False; returns the batch size."""
     check_mixer(mixer)
     for name, value in flags.items():
         checks.boolean(name, value)
-    checks.integer("batch_size", batch_size)
     checks.seed(seed)
+    return checks.integer("batch_size", batch_size)
 
 
 def check_mixer(mixer: Any) -> None:
@@ -40,6 +41,16 @@ def check_mixer(mixer: Any) -> None:
         raise TypeError(
             f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
         )
+
+
+def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Makes (x, y) of (x, y, None), which Keras takes for no sample weights."""
+    spec = dataset.element_spec
+    if not (isinstance(spec, tuple) and len(spec) == 3):
+        return dataset
+    if spec[2] is not None and not isinstance(spec[2], tf.NoneTensorSpec):
+        return dataset
+    return elements.map_elements(dataset, lambda element: tuple(element)[:2])
 
 
 def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:
@@ -167,7 +178,7 @@ def with_originals(both: tf.data.Dataset) -> tf.data.Dataset:
         return original.concatenate(mixed)
 
     flat = elements.flat_map_elements(both, each)
-    length = int(both.cardinality())
+    length = checks.cardinality(both)
     if length == tf.data.UNKNOWN_CARDINALITY:
         return flat
     length = length if length < 0 else 2 * length

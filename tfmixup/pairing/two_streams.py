@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
 from tfmixup.pairing import stages
@@ -85,20 +85,21 @@ def two_streams(
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
     """
     flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
             "dataset.shuffle(...).batch(...).apply(tfmixup.in_batch(mixer))."
             + checks.see_docs("regression")
         )
-    checks.integer("shuffle_buffer_size", shuffle_buffer_size)
+    shuffle_buffer_size = checks.integer("shuffle_buffer_size", shuffle_buffer_size)
     if partner is not None:
         hint = (
             "It is the dataset that the second stream is taken from; leave it out to "
             "mix a dataset with itself."
         )
         checks.dataset("partner", partner, hint)
+        partner = stages.without_none(partner)
     if padded_shapes is None and padding_values is not None:
         raise ValueError(
             f"padding_values={padding_values!r} needs padded_shapes, such as "
@@ -106,13 +107,17 @@ def two_streams(
             + checks.see_docs("sound")
         )
 
-    @checks.named("tfmixup.two_streams")
+    @checks.stage(
+        "tfmixup.two_streams",
+        "Write examples.apply(tfmixup.two_streams(mixer, batch_size)).",
+    )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        checks.dataset("what it is applied to", dataset)
-        elements.check_not_zipped(dataset.element_spec)
+        dataset = stages.without_none(dataset)
+        _check_batchable(dataset.element_spec)
+        specs.check_element(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
-            elements.check_unbatched(spec, mixer.options.keeps_integers)
+            specs.check_unbatched(spec, mixer.options.keeps_integers)
         _check_lengths(dataset, partner, batch_size, drop_remainder)
 
         first = dataset.shuffle(
@@ -170,6 +175,15 @@ def two_streams(
     return apply
 
 
+def _check_batchable(spec: Any) -> None:
+    for name, component in _named_components("element", spec).items():
+        if isinstance(component, (tf.OptionalSpec, tf.TensorArraySpec)):
+            raise TypeError(
+                f"{name} is of {type(component).__name__}, which tf.data cannot batch. "
+                "Leave it out: map the dataset to elements without it."
+            )
+
+
 def _check_lengths(
     dataset: tf.data.Dataset,
     partner: tf.data.Dataset | None,
@@ -178,10 +192,10 @@ def _check_lengths(
 ) -> None:
     if partner is not None:
         elements.check_same_spec("partner", dataset.element_spec, partner.element_spec)
-        if int(partner.cardinality()) == 0:
+        if checks.cardinality(partner) == 0:
             raise ValueError(_EMPTY_PARTNER)
     checks.not_empty(dataset)
-    stages.check_length(int(dataset.cardinality()), batch_size, drop_remainder)
+    stages.check_length(checks.cardinality(dataset), batch_size, drop_remainder)
 
 
 _EMPTY_PARTNER = "partner is empty: it has no example to give."
@@ -189,12 +203,12 @@ _EMPTY_PARTNER = "partner is empty: it has no example to give."
 
 def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
     # Empty places of a buffer make checkpoints large and slow.
-    length = int(dataset.cardinality())
+    length = checks.cardinality(dataset)
     return min(wanted, length) if length > 0 else wanted
 
 
 def _unknown_length(dataset: tf.data.Dataset) -> bool:
-    return int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    return checks.cardinality(dataset) == tf.data.UNKNOWN_CARDINALITY
 
 
 def _second_stream(
@@ -210,7 +224,7 @@ def _second_stream(
     """
     if not repeated:
         return dataset.shuffle(buffer_size, seed=seed)
-    if int(dataset.cardinality()) > 0:
+    if checks.cardinality(dataset) > 0:
         # One shuffle of all passes. A repeated shuffle counts its passes, and might go
         # on counting while a checkpoint is taken.
         return dataset.repeat().shuffle(buffer_size, seed=seed)
@@ -222,18 +236,14 @@ def _second_stream(
 
 def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
     """Lets an endless dataset raise at its end, which only an empty one has."""
-    specs = tf.nest.flatten(endless.element_spec)
-    if any(not isinstance(s, tf.TensorSpec) or s.shape.rank is None for s in specs):
-        return endless  # there is no making an example of other kinds of extra keys
 
-    def fail(number: tf.Tensor) -> Any:
+    def fail(number: tf.Tensor) -> tf.data.Dataset:
         with tf.control_dependencies([tf.debugging.Assert(number < 0, [message])]):
-            return tf.nest.map_structure(
-                lambda spec: tf.zeros([size or 0 for size in spec.shape], spec.dtype),
-                endless.element_spec,
-            )
+            # A dataset, since no example can be made of every kind of extra key.
+            return endless.take(tf.identity(number))
 
-    return endless.concatenate(elements.map_elements(tf.data.Dataset.range(1), fail))
+    failing = elements.flat_map_elements(tf.data.Dataset.range(1), fail)
+    return endless.concatenate(failing)
 
 
 def _batched(
@@ -246,7 +256,7 @@ def _batched(
 ) -> tf.data.Dataset:
     """`Dataset.padded_batch`, or `Dataset.batch` without `padded_shapes`."""
     if padded_shapes is None:
-        return dataset.batch(
+        return _of_one_shape(dataset, batch_size).batch(
             batch_size,
             drop_remainder=drop_remainder,
             num_parallel_calls=num_parallel_calls,
@@ -266,6 +276,70 @@ def _batched(
             f"{dataset.element_spec}, with None for every dimension that varies, as "
             f"in tf.data.Dataset.padded_batch: {error}"
         ) from None
+
+
+def _of_one_shape(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Lets examples of several shapes raise before TensorFlow batches them.
+
+    A size that the spec does not tell may be the same in all examples, as it often is
+    where a generator yields them.
+    """
+    spec = dataset.element_spec
+    named = _named_components("element", spec)
+    unknown = {k: s.shape.rank for k, s in named.items() if _size_unknown(s)}
+    if not unknown:
+        return dataset
+    padded = ""
+    if all(isinstance(component, tf.TensorSpec) for component in named.values()):
+        shapes = tf.nest.map_structure(lambda component: [*component.shape], spec)
+        padded = f"Pass padded_shapes={shapes} to pad each batch. "
+    hint = f"{padded}Images can be resized to one shape: tf.image.resize. Shapes:"
+
+    def check(state: Any, element: Any) -> tuple[Any, Any]:
+        position, first = state
+        given = _named_components("element", element)
+        now = {name: tf.shape(given[name]) for name in unknown}
+        first = {
+            name: tf.where(position == 0, now[name], first[name]) for name in unknown
+        }
+        same = [
+            tf.debugging.Assert(
+                tf.reduce_all(first[name] == now[name]),
+                [
+                    f"tfmixup.two_streams: examples have different shapes in {name}. "
+                    + hint,
+                    first[name],
+                    now[name],
+                ],
+            )
+            for name in unknown
+        ]
+        with tf.control_dependencies(same):
+            return ((position + 1) % batch_size, first), element
+
+    start = {name: tf.zeros([rank], tf.int32) for name, rank in unknown.items()}
+    return dataset.scan(
+        (tf.constant(0), start), tf.autograph.experimental.do_not_convert(check)
+    )
+
+
+def _size_unknown(spec: Any) -> bool:
+    dense = isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None
+    return dense and not spec.shape.is_fully_defined()
+
+
+def _named_components(name: str, nest: Any) -> dict[str, Any]:
+    """Every component of an element, by what one would write: element[0]['image']."""
+    if isinstance(nest, dict):
+        parts = list(nest.items())
+    elif isinstance(nest, tuple):
+        parts = list(enumerate(nest))
+    else:
+        return {name: nest}
+    named: dict[str, Any] = {}
+    for key, part in parts:
+        named.update(_named_components(f"{name}[{key!r}]", part))
+    return named
 
 
 def _values_like(spec: Any, padding_values: Any) -> Any:
