@@ -465,7 +465,7 @@ def test_what_axes_cannot_be(kind, axes, error, message):
 def test_axes_are_a_tuple_of_integers():
     mixer = tfmixup.CutMix(axes=[np.int64(2), 3])
     assert mixer == tfmixup.CutMix(axes=(2, 3))
-    assert repr(mixer) == "CutMix(axes=(2, 3), alpha=1.0)"
+    assert repr(mixer) == "CutMix(alpha=1.0, axes=(2, 3))"
 
 
 def refused(mixer, element, message):

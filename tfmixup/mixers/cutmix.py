@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tfmixup import seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import boxes
+from tfmixup.mixers import boxes, pasting
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, draw_shape
-from tfmixup.mixers.pasting import BoxMixer
 
 __all__ = ["CutMix", "CutMixParams"]
 
@@ -32,7 +31,7 @@ class CutMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class CutMix(LambdaMixer, BoxMixer):
+class CutMix(LambdaMixer):
     """Pastes a rectangle of one image into another, and blends labels by area.
 
         x = M ⊙ x_i + (1 − M) ⊙ x_j
@@ -104,6 +103,16 @@ class CutMix(LambdaMixer, BoxMixer):
     """
 
     alpha: float = 1.0
+    _: dataclasses.KW_ONLY
+    axes: tuple[int, ...] | None = None
+
+    moves_pixels: ClassVar[bool] = True
+    blends_cells: ClassVar[bool] = True
+
+    def check_arguments(self) -> None:
+        """Refuses arguments that cannot be."""
+        super().check_arguments()
+        object.__setattr__(self, "axes", pasting.checked_axes(self.axes))
 
     def sample(
         self,
@@ -128,15 +137,24 @@ class CutMix(LambdaMixer, BoxMixer):
         """
         for_lam, for_centre = seeding.split(seed, 2)
         shape = draw_shape(self.per, batch_size, num_batches)
-        centre = tf.random.stateless_uniform([*shape, self.box_rank], for_centre)
+        centre = tf.random.stateless_uniform(
+            [*shape, pasting.box_rank(self.axes)], for_centre
+        )
         return CutMixParams(self.draw_lam(batch_size, for_lam, num_batches), centre)
 
     def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:
         """Pastes the second example's box into the first example."""
-        size = self.size_of(first.features)
-        side = _root(1 - params.lam, self.box_rank)
-        box = boxes.around(params.centre, side, size)
-        return self.paste_recipe(box, first.features)
+        size = pasting.size_of(first.features, self.axes)
+        box = boxes.around(params.centre, _root(1 - params.lam, len(size)), size)
+        return pasting.paste_recipe(self, box, first.features)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches in which no box can be pasted everywhere."""
+        pasting.check_spec(self, parts)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Makes sizes raise that no spec could tell and that differ."""
+        return pasting.check_values(self, parts)
 
 
 def _root(share: tf.Tensor, degree: int) -> tf.Tensor:

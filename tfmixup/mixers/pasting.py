@@ -1,13 +1,11 @@
-"""Mixers that paste a box: which axes it spans, in features, targets and weights."""
+"""Pasting a box: which axes it spans, in features, targets and weights."""
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 import numbers
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -15,126 +13,131 @@ from tfmixup.blending import Recipe
 from tfmixup.checks import see_docs
 from tfmixup.elements import Parts, describe
 from tfmixup.mixers import boxes
-from tfmixup.mixers.base import Mixer
 from tfmixup.options import Options
 
-__all__ = ["BoxMixer"]
+__all__ = [
+    "box_rank",
+    "check_spec",
+    "check_values",
+    "checked_axes",
+    "paste_recipe",
+    "size_of",
+]
 
 _Resize = Callable[[tf.Tensor, Sequence[int], bool], tf.Tensor]
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class BoxMixer(Options, Mixer, abc.ABC):
-    """A mixer that pastes a box of one example into another.
+class _Pasting(Protocol):
+    """A mixer that pastes a box; it has `axes`, and the options of all mixers."""
 
-    Args:
-      axes: the axes of a batch that a box spans, such as (2, 3) for images (B, C, H,
-        W); None for H and W of (B, [T,] H, W, C).
-    """
-
-    _: dataclasses.KW_ONLY
-    axes: tuple[int, ...] | None = None
-
-    moves_pixels: ClassVar[bool] = True
     # Whether a target may have one entry for several elements along each axis.
-    blends_cells: ClassVar[bool] = True
-
-    def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
-        super().check_arguments()
-        if self.axes is not None:
-            object.__setattr__(self, "axes", _checked_axes(self.axes))
+    blends_cells: ClassVar[bool]
 
     @property
-    def box_rank(self) -> int:
-        """How many axes a box spans."""
-        return 2 if self.axes is None else len(self.axes)
+    def axes(self) -> tuple[int, ...] | None: ...
 
-    def axes_of(self, feature: tf.Tensor) -> tuple[int, ...]:
-        """The axes of a feature that a box spans."""
-        rank = feature.shape.rank
-        return (rank - 3, rank - 2) if self.axes is None else self.axes
+    @property
+    def options(self) -> Options: ...
 
-    def size_of(self, features: Any) -> boxes.Size:
-        """The size of batched features along these axes, integers where static."""
-        first = tf.nest.flatten(features)[0]
-        return [boxes.length(first, axis) for axis in self.axes_of(first)]
+    @property
+    def name(self) -> str: ...
 
-    def paste_recipe(
-        self, box: boxes.Box, features: Any, resize: _Resize | None = None
-    ) -> Recipe:
-        """Elements of the second example inside the box, of the first one outside.
 
-        Targets that have the axes of the box are pasted alike. If theirs are shorter, a
-        cell is blended by the share of its elements that are kept. Other targets are
-        blended by the share of all elements that are kept.
+def box_rank(axes: tuple[int, ...] | None) -> int:
+    """How many axes a box spans."""
+    return 2 if axes is None else len(axes)
 
-        Args:
-          box: where to paste.
-          features: the first batch's; a box is that of all their other axes.
-          resize: makes what is seen through the box of the second example, (B, ...),
-            the box's axes in it, and whether only values may come that are there, as
-            ids of classes must be; None for the example as it is.
-        """
-        size = self.size_of(features)
-        lam = boxes.kept_share(box, size)
 
-        def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-            axes = self.axes_of(first)
-            if resize is not None:
-                second = resize(second, axes, False)
-            inside = boxes.pasted(box, size, axes, first.shape.rank) > 0
-            mixed = tf.where(inside, second, tf.cast(first, second.dtype))
-            return tf.cast(mixed, self.dtype)
+def size_of(features: Any, axes: tuple[int, ...] | None) -> boxes.Size:
+    """The size of batched features along the box's axes, integers where static."""
+    first = tf.nest.flatten(features)[0]
+    return [boxes.length(first, axis) for axis in _axes_of(first, axes)]
 
-        def share(target: tf.Tensor) -> tf.Tensor:
-            place = _find(target, features, self)
-            if place is None:
-                return lam  # small boxes keep all of the first
-            axes, stride = place
-            rank = axes[-1] + 1
-            inside = boxes.pasted(box, size, axes, rank, stride)
-            if stride == 1:
-                kept = tf.cast(1 - inside, tf.float32)
-            else:
-                kept = boxes.outside(inside, stride**self.box_rank)
-            return tf.broadcast_to(kept, tf.shape(target)[:rank])
 
-        def second(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-            place = _find(target, features, self)
-            if resize is None or place is None or part.shape.rank <= place.axes[-1]:
-                return part
-            return resize(part, place.axes, True)
+def _axes_of(feature: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The axes of a feature that a box spans."""
+    rank = feature.shape.rank
+    return (rank - 3, rank - 2) if axes is None else axes
 
-        return Recipe(feature, lam, share, second)
 
-    def check_spec(self, parts: Parts) -> None:
-        """Refuses batches in which no box can be pasted everywhere."""
-        _check_features(parts.features, self)
-        for target in tf.nest.flatten(parts.targets):
-            if isinstance(target, tf.TensorSpec):
-                _check_target(target, parts.features, self)
+def paste_recipe(
+    mixer: _Pasting, box: boxes.Box, features: Any, resize: _Resize | None = None
+) -> Recipe:
+    """Elements of the second example inside the box, of the first one outside.
 
-    def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Makes sizes raise that no spec could tell and that differ."""
-        axes = [(x, self.axes_of(x)) for x in tf.nest.flatten(parts.features)]
-        targets, weights = map(tf.nest.flatten, (parts.targets, parts.weights))
-        for k, target in enumerate(targets):
-            place = _find(target, parts.features, self)
-            if place is None or place.stride > 1:
-                continue
-            axes.append((target, place.axes))
-            if _spans(weights[k % len(weights)], place.axes):
-                axes.append((weights[k % len(weights)], place.axes))
-        if not any(None in _along(tensor.shape, a) for tensor, a in axes):
-            return []
-        sizes = tf.stack([tf.gather(tf.shape(tensor), a) for tensor, a in axes])
-        message = (
-            f"{self.name}: images, masks and weights of pixels must have one size "
-            "along the axes of the box, above 0, but in this batch they have:"
-        )
-        same = tf.reduce_all((sizes == sizes[:1]) & (sizes > 0))
-        return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
+    Targets that have the axes of the box are pasted alike. If theirs are shorter, a
+    cell is blended by the share of its elements that are kept. Other targets are
+    blended by the share of all elements that are kept.
+
+    Args:
+      mixer: whose axes and dtype it is.
+      box: where to paste.
+      features: the first batch's; a box is that of all their other axes.
+      resize: makes what is seen through the box of the second example, (B, ...), the
+        box's axes in it, and whether only values may come that are there, as ids of
+        classes must be; None for the example as it is.
+    """
+    size = size_of(features, mixer.axes)
+    lam = boxes.kept_share(box, size)
+
+    def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        axes = _axes_of(first, mixer.axes)
+        if resize is not None:
+            second = resize(second, axes, False)
+        inside = boxes.pasted(box, size, axes, first.shape.rank) > 0
+        mixed = tf.where(inside, second, tf.cast(first, second.dtype))
+        return tf.cast(mixed, mixer.options.dtype)
+
+    def share(target: tf.Tensor) -> tf.Tensor:
+        place = _find(target, features, mixer)
+        if place is None:
+            return lam  # small boxes keep all of the first
+        axes, stride = place
+        rank = axes[-1] + 1
+        inside = boxes.pasted(box, size, axes, rank, stride)
+        if stride == 1:
+            kept = tf.cast(1 - inside, tf.float32)
+        else:
+            kept = boxes.outside(inside, stride ** len(size))
+        return tf.broadcast_to(kept, tf.shape(target)[:rank])
+
+    def second(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        place = _find(target, features, mixer)
+        if resize is None or place is None or part.shape.rank <= place.axes[-1]:
+            return part
+        return resize(part, place.axes, True)
+
+    return Recipe(feature, lam, share, second)
+
+
+def check_spec(mixer: _Pasting, parts: Parts) -> None:
+    """Refuses batches, by their specs, in which no box can be pasted everywhere."""
+    _check_features(parts.features, mixer)
+    for target in tf.nest.flatten(parts.targets):
+        if isinstance(target, tf.TensorSpec):
+            _check_target(target, parts.features, mixer)
+
+
+def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
+    """Makes sizes raise that no spec could tell and that differ."""
+    axes = [(x, _axes_of(x, mixer.axes)) for x in tf.nest.flatten(parts.features)]
+    targets, weights = map(tf.nest.flatten, (parts.targets, parts.weights))
+    for k, target in enumerate(targets):
+        place = _find(target, parts.features, mixer)
+        if place is None or place.stride > 1:
+            continue
+        axes.append((target, place.axes))
+        if _spans(weights[k % len(weights)], place.axes):
+            axes.append((weights[k % len(weights)], place.axes))
+    if not any(None in _along(tensor.shape, a) for tensor, a in axes):
+        return []
+    sizes = tf.stack([tf.gather(tf.shape(tensor), a) for tensor, a in axes])
+    message = (
+        f"{mixer.name}: images, masks and weights of pixels must have one size "
+        "along the box's axes, but in this batch they have:"
+    )
+    same = tf.reduce_all(sizes == sizes[:1])
+    return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
 
 
 def _spans(weight: tf.Tensor | None, axes: Sequence[int]) -> bool:
@@ -144,8 +147,10 @@ def _spans(weight: tf.Tensor | None, axes: Sequence[int]) -> bool:
     return 1 not in _along(weight.shape, axes)
 
 
-def _checked_axes(axes: Any) -> tuple[int, ...]:
-    """Refuses what are no axes of a batch; returns them as a tuple."""
+def checked_axes(axes: Any) -> tuple[int, ...] | None:
+    """Refuses what are no axes of a batch; returns them as a tuple, or None."""
+    if axes is None:
+        return None
     example = f"({axes},)" if isinstance(axes, int) else "(2, 3)"
     if (
         not isinstance(axes, Sequence)
@@ -174,7 +179,7 @@ def _along(shape: tf.TensorShape, axes: Sequence[int]) -> list[int | None]:
 # Features ---------------------------------------------------------------------------
 
 
-def _check_features(features: Any, mixer: BoxMixer) -> None:
+def _check_features(features: Any, mixer: _Pasting) -> None:
     name, flat = type(mixer).__name__, tf.nest.flatten(features)
     for spec in flat:
         if mixer.axes is None:
@@ -184,14 +189,14 @@ def _check_features(features: Any, mixer: BoxMixer) -> None:
                 f"axes={mixer.axes} are not all there in {describe(spec)}, where the "
                 "batch is axis 0. Leave other features out of feature_keys."
             )
-        if 0 in _along(spec.shape, mixer.axes_of(spec)):
+        if 0 in _along(spec.shape, _axes_of(spec, mixer.axes)):
             raise ValueError(
                 f"{name} needs elements along the axes of the box, got "
                 f"{describe(spec)}."
             )
-    first = tf.TensorShape(_along(flat[0].shape, mixer.axes_of(flat[0])))
+    first = tf.TensorShape(_along(flat[0].shape, _axes_of(flat[0], mixer.axes)))
     for spec in flat[1:]:
-        if not first.is_compatible_with(_along(spec.shape, mixer.axes_of(spec))):
+        if not first.is_compatible_with(_along(spec.shape, _axes_of(spec, mixer.axes))):
             along = (
                 "in height or width" if mixer.axes is None else f"along {mixer.axes}"
             )
@@ -243,13 +248,13 @@ class _Place(NamedTuple):
     stride: int = 1
 
 
-def _find(target: tf.Tensor, features: Any, mixer: BoxMixer) -> _Place | None:
+def _find(target: tf.Tensor, features: Any, mixer: _Pasting) -> _Place | None:
     """Where a target, not encoded, has the axes of a box; None where it has not."""
     found = _places(target, features, mixer)
     return found[0] if found else None
 
 
-def _places(target: tf.Tensor, features: Any, mixer: BoxMixer) -> list[_Place]:
+def _places(target: tf.Tensor, features: Any, mixer: _Pasting) -> list[_Place]:
     """Where a target may have the axes of a box: one place, or it cannot be told."""
     shape, layouts = target.shape, _layouts(features, mixer)
     if shape.rank == 2 and not _is_frames(target, mixer):
@@ -268,18 +273,18 @@ def _places(target: tf.Tensor, features: Any, mixer: BoxMixer) -> list[_Place]:
     return found[:1] if mixer.axes is None else list(dict.fromkeys(found))
 
 
-def _is_frames(target: tf.Tensor, mixer: BoxMixer) -> bool:
+def _is_frames(target: tf.Tensor, mixer: _Pasting) -> bool:
     """Whether a target of two dimensions is a class id for each position.
 
     Pairs may hold integers that are none: sequences.
     """
     some = mixer.num_classes is None or tf.nest.is_nested(mixer.num_classes)
-    may_be_kept = mixer.targets == "pair" and some
+    may_be_kept = mixer.options.targets == "pair" and some
     return target.dtype.is_integer and not may_be_kept and target.shape[1] != 1
 
 
 def _layouts(
-    features: Any, mixer: BoxMixer
+    features: Any, mixer: _Pasting
 ) -> list[tuple[tuple[int, ...], dict[int, int | None]]]:
     """Where targets may have a box: its axes there, and the sizes they must have.
 
@@ -330,7 +335,7 @@ def _stride(
     return stride if spanned and all(others) else None
 
 
-def _check_target(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+def _check_target(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
     """Refuses targets that can be neither pasted nor blended by one share."""
     places = _places(target, features, mixer)
     if len(places) == 1:
@@ -344,16 +349,16 @@ def _check_target(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None
         )
     elif (target.shape.rank or 0) >= 3:
         _refuse_size(target, features, mixer)
-    elif target.shape.rank == 2 and mixer.box_rank == 1:
+    elif target.shape.rank == 2 and box_rank(mixer.axes) == 1:
         _check_row(target, features, mixer)
 
 
-def _check_pasted(target: tf.TensorSpec, place: _Place, mixer: BoxMixer) -> None:
+def _check_pasted(target: tf.TensorSpec, place: _Place, mixer: _Pasting) -> None:
     name, came = type(mixer).__name__, describe(target)
-    if mixer.targets != "blend":
+    if mixer.options.targets != "blend":
         raise ValueError(
-            f"targets={mixer.targets!r} has one λ for the whole target, but {name} "
-            f"takes every pixel of {came} from one example. Use "
+            f"targets={mixer.options.targets!r} has one λ for the whole target, but "
+            f"{name} takes every pixel of {came} from one example. Use "
             "targets='blend', which pastes dense targets."
         )
     if place.stride == 1:
@@ -364,7 +369,7 @@ def _check_pasted(target: tf.TensorSpec, place: _Place, mixer: BoxMixer) -> None
             f"{cells}, and {name} cannot resize what is in a part of an entry. Resize "
             "the target to the features, or use tfmixup.CutMix."
         )
-    if mixer.integer_masks and target.dtype.is_integer:
+    if mixer.options.integer_masks and target.dtype.is_integer:
         raise ValueError(
             f"{cells}, and integer_masks=True cannot keep one class id where a box "
             "ends within an entry. Leave it out, so that masks come one-hot, or resize "
@@ -372,11 +377,11 @@ def _check_pasted(target: tf.TensorSpec, place: _Place, mixer: BoxMixer) -> None
         )
 
 
-def _refuse_size(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+def _refuse_size(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
     like = "be (batch, height, width, ...) like the image"
     if mixer.axes is not None:
         like = f"have the sizes of axes {mixer.axes} there or directly after the batch"
-    if mixer.box_rank > 1:
+    if box_rank(mixer.axes) > 1:
         like += ", or all of them divided by one whole number"
     shapes = ", ".join(str(feature.shape) for feature in tf.nest.flatten(features))
     raise ValueError(
@@ -386,10 +391,12 @@ def _refuse_size(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
     )
 
 
-def _check_row(target: tf.TensorSpec, features: Any, mixer: BoxMixer) -> None:
+def _check_row(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
     """Refuses (B, n) that may be one entry for each position, or a whole label."""
     n, floats = target.shape[1], target.dtype.is_floating
-    lengths = [_along(x.shape, mixer.axes_of(x))[0] for x in tf.nest.flatten(features)]
+    lengths = [
+        _along(x.shape, _axes_of(x, mixer.axes))[0] for x in tf.nest.flatten(features)
+    ]
     if not (floats if n is None else n in lengths):
         return
     how = (

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tfmixup import checks, seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import boxes
-from tfmixup.mixers.base import Recipe
+from tfmixup.mixers import boxes, pasting
+from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.lam import check_sharing, draw_shape, unmixed_by_chance
-from tfmixup.mixers.pasting import BoxMixer
+from tfmixup.options import Options
 
 __all__ = ["ResizeMix", "ResizeMixParams"]
 
@@ -33,7 +33,7 @@ class ResizeMixParams(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class ResizeMix(BoxMixer):
+class ResizeMix(Options, Mixer):
     """Pastes the partner's whole image, made smaller, and blends labels by area.
 
         x = paste(x_i, resize(x_j, τ)),   τ ~ U(0.1, 0.8)
@@ -93,7 +93,9 @@ class ResizeMix(BoxMixer):
     per: str = "example"
     probability: float = 1.0
     interpolation: str = "bilinear"
+    axes: tuple[int, ...] | None = None
 
+    moves_pixels: ClassVar[bool] = True
     blends_cells: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
@@ -102,6 +104,7 @@ class ResizeMix(BoxMixer):
         scale = checks.unit_range("scale", self.scale)
         object.__setattr__(self, "scale", scale)
         check_sharing(self)
+        object.__setattr__(self, "axes", pasting.checked_axes(self.axes))
         checks.choice("interpolation", self.interpolation, ("bilinear", "nearest"))
 
     def sample(
@@ -128,13 +131,15 @@ class ResizeMix(BoxMixer):
         for_scale, for_place, for_chance = seeding.split(seed, 3)
         shape = draw_shape(self.per, batch_size, num_batches)
         scale = tf.random.stateless_uniform(shape, for_scale, *self.scale)
-        place = tf.random.stateless_uniform([*shape, self.box_rank], for_place)
+        place = tf.random.stateless_uniform(
+            [*shape, pasting.box_rank(self.axes)], for_place
+        )
         scale = unmixed_by_chance(scale, 0.0, self.probability, for_chance)
         return ResizeMixParams(scale, place)
 
     def recipe(self, first: Parts, second: Parts, params: ResizeMixParams) -> Recipe:
         """Pastes the whole second example, made smaller, into the first example."""
-        size = self.size_of(first.features)
+        size = pasting.size_of(first.features, self.axes)
         start, stop = boxes.within(params.place, params.scale, size)
         nothing = params.scale[:, tf.newaxis] == 0
         box = boxes.Box(start, tf.where(nothing, start, stop))
@@ -150,7 +155,15 @@ class ResizeMix(BoxMixer):
                 return tf.cast(tf.round(image), tf.uint8)
             return image
 
-        return self.paste_recipe(box, first.features, resize)
+        return pasting.paste_recipe(self, box, first.features, resize)
+
+    def check_spec(self, parts: Parts) -> None:
+        """Refuses batches in which no box can be pasted everywhere."""
+        pasting.check_spec(self, parts)
+
+    def check_values(self, parts: Parts) -> list[tf.Operation]:
+        """Makes sizes raise that no spec could tell and that differ."""
+        return pasting.check_values(self, parts)
 
 
 def _nearest(
