@@ -278,7 +278,9 @@ def _is_frames(target: tf.Tensor, mixer: _Pasting) -> bool:
 
     Pairs may hold integers that are none: sequences.
     """
-    some = mixer.num_classes is None or tf.nest.is_nested(mixer.num_classes)
+    some = mixer.options.num_classes is None or tf.nest.is_nested(
+        mixer.options.num_classes
+    )
     may_be_kept = mixer.options.targets == "pair" and some
     return target.dtype.is_integer and not may_be_kept and target.shape[1] != 1
 
