@@ -83,7 +83,7 @@ def test_within_has_its_whole_size_at_one_of_its_places(size, jit, static):
         ((6, 4, 2), (1, 2, 4), 5, 2),
     ],
 )
-def test_pasted_and_kept_are_counted(size, axes, rank, stride, jit, static):
+def test_what_is_inside_and_kept_is_counted(size, axes, rank, stride, jit, static):
     """Against arrays in which the elements of the box are set."""
     place, side = drawn(3, len(size))
 
@@ -91,13 +91,11 @@ def test_pasted_and_kept_are_counted(size, axes, rank, stride, jit, static):
     def call(place, side, *given):
         given = size if static else given
         box = boxes.around(place, side, given)
-        # Cells are for sizes that are known.
-        known = size if stride > 1 else given
-        return (
-            box,
-            boxes.pasted(box, known, axes, rank, stride),
-            boxes.kept_share(box, given),
-        )
+        if stride == 1:
+            got = tf.cast(boxes.inside(box, given, axes, rank), tf.int32)
+        else:  # cells are for sizes that are known
+            got = boxes.inside_cells(box, size, axes, rank, stride)
+        return box, got, boxes.kept_share(box, given)
 
     box, got, share = call(place, side, *map(tf.constant, size))
     set_by_hand = np.zeros([B, *size], int)

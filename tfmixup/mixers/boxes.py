@@ -8,7 +8,8 @@ count other pixels than were pasted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,10 +19,11 @@ __all__ = [
     "Size",
     "align",
     "around",
+    "inside",
+    "inside_cells",
     "kept_share",
     "length",
-    "outside",
-    "pasted",
+    "share_outside",
     "within",
 ]
 
@@ -87,40 +89,59 @@ def _down(value: tf.Tensor, bits: int) -> tf.Tensor:
     return tf.bitwise.right_shift(value, tf.constant(bits, tf.int64))
 
 
-def pasted(
-    box: Box, size: Size, axes: Sequence[int], rank: int, stride: int = 1
-) -> tf.Tensor:
-    """How many elements of each cell of a tensor are in the box.
+def inside(box: Box, size: Size, axes: Sequence[int], rank: int) -> tf.Tensor:
+    """Whether an element of a tensor is in the box.
 
     Args:
       box: the boxes.
       size: of what they are in.
       axes: the axes of the tensor that the boxes span.
       rank: of the tensor.
-      stride: how many elements a cell has along each axis; 1 if it is an element.
 
     Returns:
-      int32 of that rank: B or 1, the number of cells along the axes, else 1.
+      bool of that rank: B or 1, the sizes along the axes, else 1.
     """
-    count = tf.ones([1] * rank, tf.int32)
+    along = [
+        (at >= start) & (at < stop)
+        for at, start, stop in _aligned(box, size, axes, rank, 1)
+    ]
+    return functools.reduce(tf.logical_and, along)
+
+
+def inside_cells(
+    box: Box, size: Size, axes: Sequence[int], rank: int, stride: int
+) -> tf.Tensor:
+    """How many of the `stride` elements of a cell along each axis are in the box.
+
+    Returns:
+      int32 of that rank: B or 1, the numbers of cells along the axes, else 1.
+    """
+    along = [
+        tf.maximum(tf.minimum(at + stride, stop) - tf.maximum(at, start), 0)
+        for at, start, stop in _aligned(box, size, axes, rank, stride)
+    ]
+    return functools.reduce(tf.multiply, along)
+
+
+def _aligned(
+    box: Box, size: Size, axes: Sequence[int], rank: int, stride: int
+) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Along each axis the first element of every cell, and the ends of the boxes."""
     for k, (axis, n) in enumerate(zip(axes, size)):
-        first = tf.range(0, n, stride)
-        start, stop = (end[:, k, tf.newaxis] for end in box)
-        overlap = tf.minimum(first + stride, stop) - tf.maximum(first, start)
-        count *= align(tf.maximum(overlap, 0), axis, rank)
-    return count
+        start, stop = (align(end[:, k, tf.newaxis], axis, rank) for end in box)
+        yield align(tf.range(0, n, stride)[tf.newaxis], axis, rank), start, stop
 
 
 def kept_share(box: Box, size: Size) -> tf.Tensor:
     """The share of elements outside the box, counted: float32 (B,)."""
-    inside = tf.reduce_prod(tf.cast(box.stop - box.start, tf.int64), axis=1)
-    return outside(inside, tf.reduce_prod(_wide(size)))
+    pasted = tf.reduce_prod(tf.cast(box.stop - box.start, tf.int64), axis=1)
+    return share_outside(pasted, tf.reduce_prod(_wide(size)))
 
 
-def outside(inside: tf.Tensor, every: int | tf.Tensor) -> tf.Tensor:
-    """The share of what is not inside, of a number of elements: float32."""
+def share_outside(pasted: tf.Tensor, every: int | tf.Tensor) -> tf.Tensor:
+    """The share of what is not pasted, of a number of elements: float32."""
     # XLA multiplies by the inverse of a constant, which float64 makes up for.
-    share = tf.cast(every - inside, tf.float64) / tf.cast(every, tf.float64)
+    share = tf.cast(every - pasted, tf.float64) / tf.cast(every, tf.float64)
     return tf.cast(share, tf.float32)
 
 

@@ -84,7 +84,7 @@ def paste_recipe(
         axes = _axes_of(first, mixer.axes)
         if resize is not None:
             second = resize(second, axes, False)
-        inside = boxes.pasted(box, size, axes, first.shape.rank) > 0
+        inside = boxes.inside(box, size, axes, first.shape.rank)
         mixed = tf.where(inside, second, tf.cast(first, second.dtype))
         return tf.cast(mixed, mixer.options.dtype)
 
@@ -94,11 +94,11 @@ def paste_recipe(
             return lam  # small boxes keep all of the first
         axes, stride = place
         rank = axes[-1] + 1
-        inside = boxes.pasted(box, size, axes, rank, stride)
         if stride == 1:
-            kept = tf.cast(1 - inside, tf.float32)
+            kept = tf.cast(~boxes.inside(box, size, axes, rank), tf.float32)
         else:
-            kept = boxes.outside(inside, stride ** len(size))
+            pasted = boxes.inside_cells(box, size, axes, rank, stride)
+            kept = boxes.share_outside(pasted, stride ** len(size))
         return tf.broadcast_to(kept, tf.shape(target)[:rank])
 
     def second(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
