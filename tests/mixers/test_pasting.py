@@ -200,6 +200,15 @@ def test_class_ids_of_frames_are_pasted(jit):
     )
 
 
+def test_the_classes_of_a_mask_are_no_axis_of_the_box():
+    """One-hot it could have the axes in two places."""
+    x, ids = pair(3, C, C), [y % C for y in pair(C, C, dtype="int32")]
+    mixer = tfmixup.CutMix(axes=(2, 3), num_classes=C)
+    _, y = mixer.apply((x[0], ids[0]), (x[1], ids[1]), params((2, 3)))
+    want = paste(box_of([C, C]), (1, 2), *(one_hot(i, C) for i in ids))
+    np.testing.assert_array_equal(y, want)
+
+
 def test_transcripts_stay_pairs():
     x, ids = pair(8, 5), pair(3, dtype="int32")
     mixer = tfmixup.CutMix(axes=(1,), targets="pair")
