@@ -101,6 +101,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--networks", nargs="+", default=["dense", "conv"], choices=["dense", "conv"])
     add("--steps", type=int, default=2000, help="batches that a network sees")
     add("--batch-size", type=int, default=100)
+    add("--series", type=int, default=4000, help="how many to learn from")
     add("--seeds", type=int, default=5, help="runs of each method")
     return parser.parse_args(argv)
 
@@ -108,7 +109,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], list[float]]:
     """Compares, prints a table, and returns the test errors of every row."""
     args = parse(argv)
-    train, test = load()
+    (x, y), test = load()
+    train = x[: args.series], y[: args.series]
     begin, errors = time.perf_counter(), {}
     print(f"network  {'':<18}  test error  std. dev.  ({args.seeds} seeds)")
     for kind, (name, mixer) in itertools.product(args.networks, mixers().items()):

@@ -112,7 +112,8 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
             "Integer labels that are one-hot or multi-hot must be cast to float32; "
             "images and masks of unknown size need one: "
             "tf.ensure_shape(image, [H, W, C]); examples of different length need "
-            "padded_shapes, and so do examples of one class id for each frame."
+            "padded_shapes, and so do examples of one class id for each frame; "
+            "sequences, as of CTC, need targets='pair' without num_classes."
             + see_docs("guide")
         )
 
@@ -298,7 +299,7 @@ def _refuse_names(spec: Any, came: str, path: _Path, keyed: bool) -> None:
             "Integers of 32 bits and more may be names, such as token ids, and names "
             "cannot be averaged."
         )
-        besides = ""
+        besides = " Lengths of padded features are named in length_keys."
     how = "map the dataset to ({'x': x, 'ids': ids}, y) and name 'ids' in keep_keys"
     if keyed:
         how = f"name {path[0]!r} in keep_keys (and not in feature_keys)"

@@ -326,7 +326,8 @@ class ClassIds(Target):
                 "integer class labels must have shape (batch,) or (batch, 1), or "
                 "(batch, time) beside features (batch, time, ...),"
                 f" got {came} beside features {', '.join(map(str, features))}. "
-                "Cast targets that are one-hot or multi-hot already to float32."
+                "Cast targets that are one-hot or multi-hot already to float32. "
+                "Sequences, as of CTC, need targets='pair' without num_classes."
                 + see_docs("guide")
             )
         if frames == self.num_classes:

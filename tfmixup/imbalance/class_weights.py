@@ -132,7 +132,8 @@ def _looked_up(ids: tf.Tensor, weights: np.ndarray) -> tf.Tensor:
     known = inside & ~tf.math.is_nan(weight)
     message = (
         f"{_NAME}: a class has no weight: class_weight has "
-        f"{np.flatnonzero(~np.isnan(weights)).tolist()}. Labels without:"
+        f"{np.flatnonzero(~np.isnan(weights)).tolist()}. Give it one, and filter out "
+        "labels that are not known. Labels without:"
     )
     others = tf.boolean_mask(tf.reshape(ids, [-1]), ~tf.reshape(known, [-1]))
     check = tf.debugging.Assert(tf.reduce_all(known), [message, others], summarize=64)

@@ -142,7 +142,8 @@ def _weighed(
     if ids.size and not (ids.min() >= 0 and ids.max() < num_classes):
         raise ValueError(
             f"class ids must be in [0, {num_classes}), got {ids.min()} to "
-            f"{ids.max()}. Set num_classes to the highest label + 1."
+            f"{ids.max()}. Set num_classes to the highest label + 1, and filter out "
+            "labels that are not known, or mix with ignore_label first."
         )
     return np.bincount(ids.astype(np.int64), weights=w, minlength=num_classes)
 
