@@ -134,9 +134,9 @@ def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
     sizes = tf.stack([tf.gather(tf.shape(tensor), a) for tensor, a in axes])
     message = (
         f"{mixer.name}: images, masks and weights of pixels must have one size "
-        "along the box's axes, but in this batch they have:"
+        "along the axes of the box, above 0, but in this batch they have:"
     )
-    same = tf.reduce_all(sizes == sizes[:1])
+    same = tf.reduce_all((sizes == sizes[:1]) & (sizes > 0))
     return [tf.debugging.Assert(same, [message, sizes], summarize=64)]
 
 
