@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 from tfmixup import checks, seeding
 from tfmixup.blending import blend
 from tfmixup.mixers.base import Mixer, Recipe
+from tfmixup.mixers.beta import Beta, draw_beta, probability
 from tfmixup.options import Options
 
 __all__ = [
@@ -24,8 +25,6 @@ __all__ = [
     "sample_lam",
     "unmixed_by_chance",
 ]
-
-tfd = tfp.distributions
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -181,26 +180,16 @@ def sample_lam(
         return tf.ones(shape, tf.float32)
     if lam_range is None:
         if distribution is None:
-            return tf.cast(_beta(alpha, np.float32).sample(shape, seed), tf.float32)
+            return Beta(alpha, alpha).sample(shape, seed)
         draws = tf.cast(distribution.sample(shape, seed=seed), tf.float32)
         return draws if _support(distribution) else _check_draws(draws, distribution)
-    low, high = lam_range
     if distribution is None:
-        # For tiny alpha the range holds little of the CDF, which float64 resolves.
-        draws = _inverse_cdf(_beta(alpha, np.float64), low, high, shape, seed)
-    else:
-        draw = _inverse_cdf if _has_quantile(distribution) else _rejection
-        draws = draw(distribution, low, high, shape, seed)
+        return draw_beta(shape, seed, alpha, lam_range)
+    low, high = lam_range
+    draw = _inverse_cdf if _has_quantile(distribution) else _rejection
+    draws = draw(distribution, low, high, shape, seed)
     # Only float rounding can have left the range.
     return tf.clip_by_value(tf.cast(draws, tf.float32), low, high)
-
-
-def _beta(alpha: float, dtype: type[np.floating]) -> tfp.distributions.Distribution:
-    if alpha == 1:
-        # Uniform is the same distribution. Its graph has a few nodes, not hundreds.
-        return tfd.Uniform(dtype(0), dtype(1))
-    # TFP samples its two gammas in log space: no 0/0 for tiny alpha.
-    return tfd.Beta(dtype(alpha), dtype(alpha))
 
 
 def _inverse_cdf(
@@ -268,7 +257,10 @@ def _check_law(
     low, high = checks.unit_range("lam_range", lam_range)
     if alpha == 0:
         return low, high
-    mass, least = _mass(distribution or _beta(alpha, np.float64), low, high)
+    if distribution is None:
+        mass, least = probability(alpha, low, high), 1e-12
+    else:
+        mass, least = _mass(distribution, low, high)
     if mass < least:
         raise ValueError(
             f"lam_range=({low}, {high}) holds {mass:.1e} of the "
