@@ -10,8 +10,9 @@ user code". `do_not_convert` on the outermost function holds for all that it cal
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -35,6 +36,7 @@ __all__ = [
     "map_elements",
     "map_nest",
     "map_parts",
+    "never_convert",
     "of_element",
     "spec_of",
     "split",
@@ -42,6 +44,8 @@ __all__ = [
     "to_tensors",
     "with_left_out",
 ]
+
+_Class = TypeVar("_Class", bound=type)
 
 WEIGHT_KEY = "sample_weight"  # of dict elements; may be named in target_keys, too
 
@@ -364,3 +368,15 @@ def of_element(fn: Callable[[Any], Any]) -> Callable[..., Any]:
         return fn(element[0] if len(element) == 1 else element)
 
     return tf.autograph.experimental.do_not_convert(call)
+
+
+def never_convert(cls: _Class) -> _Class:
+    """Keeps AutoGraph from converting the public methods that a class defines.
+
+    It would do so where a user's function calls them, and would copy the messages of
+    errors before the caller's name is put in front.
+    """
+    for name, method in list(vars(cls).items()):
+        if inspect.isfunction(method) and (name == "__call__" or name[0] != "_"):
+            setattr(cls, name, tf.autograph.experimental.do_not_convert(method))
+    return cls

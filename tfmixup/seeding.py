@@ -69,9 +69,11 @@ def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
 def of_call(seed: tf.Tensor | None) -> tf.Tensor:
     """The batch seed of one call of a mixer: checked, or fresh where it is None.
 
-    Neither parallel calls nor `tf.random.set_seed` can make a fresh one repeat: it is
-    the operating system's entropy. Under `enable_op_determinism` it follows
-    `tf.random.set_seed`, as TensorFlow's own random ops do.
+    Neither parallel calls nor `tf.random.set_seed` can make a fresh one repeat: the
+    operating system's entropy seeds the op. Inside a function that XLA compiles it is
+    XLA's own generator, which may begin alike in every process. Under
+    `enable_op_determinism` it follows `tf.random.set_seed`, as TensorFlow's own random
+    ops do.
 
     Raises:
       RuntimeError: a fresh one is wanted, ops must be deterministic, and
@@ -79,9 +81,11 @@ def of_call(seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is not None:
         return checks.batch_seed(seed)
-    if not _ops_must_be_deterministic():
-        return tf.raw_ops.NonDeterministicInts(shape=[2], dtype=tf.int32)
     ends = tf.int32.min, tf.int32.max
+    if not _ops_must_be_deterministic():
+        # `tf.random.uniform` would give this op the seed of `tf.random.set_seed`. XLA
+        # does not know NonDeterministicInts.
+        return tf.raw_ops.RandomUniformInt(shape=[2], minval=ends[0], maxval=ends[1])
     try:
         return tf.random.uniform([2], *ends, dtype=tf.int32)
     except RuntimeError as error:

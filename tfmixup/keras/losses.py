@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from tfmixup import elements
 from tfmixup.checks import see_docs
 
 __all__ = ["Pair", "PairLoss"]
@@ -15,6 +16,7 @@ _NAME = "tfmixup.keras.PairLoss"
 
 
 @keras.saving.register_keras_serializable(package="tfmixup")
+@elements.never_convert
 class PairLoss(keras.losses.Loss):
     """Makes of a loss the loss of a pair of targets.
 

@@ -21,6 +21,7 @@ from tfmixup.options import Options
 __all__ = ["Mixer", "Plan", "Recipe"]
 
 
+@elements.never_convert
 class Mixer(abc.ABC):
     """How two batches become one: an immutable, comparable, printable value.
 
@@ -111,6 +112,11 @@ class Mixer(abc.ABC):
         ours = type(self).__module__.startswith("tfmixup.")
         return f"tfmixup.{type(self).__name__}" if ours else type(self).__name__
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keeps AutoGraph from converting the methods of every kind of mixer."""
+        super().__init_subclass__(**kwargs)
+        elements.never_convert(cls)
+
     def off(self, *, label_smoothing: float = 0.0) -> Mixer:
         """The same mixer, but it never mixes: it only casts and encodes.
 
@@ -144,9 +150,6 @@ class Mixer(abc.ABC):
             unmixed.check_arguments()
             return unmixed
 
-    # A function that AutoGraph converts has its errors' messages copied before the
-    # caller's name is put in front.
-    @tf.autograph.experimental.do_not_convert
     def apply(
         self, first: Any, second: Any, params: Any, *, keep_first: bool = False
     ) -> Any:
@@ -179,7 +182,6 @@ class Mixer(abc.ABC):
             checked = functools.partial(by_hand.check_params, self, params)
             return self._mix_two(first, second, checked, keep_first)
 
-    @tf.autograph.experimental.do_not_convert
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
         """Mixes the examples of one batch: i with `partner[i]`.
 
@@ -209,7 +211,6 @@ class Mixer(abc.ABC):
     # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/autograph/impl/api.py
     autograph_info__: ClassVar[types.MappingProxyType] = types.MappingProxyType({})
 
-    @tf.autograph.experimental.do_not_convert
     def __call__(self, *element: Any, seed: tf.Tensor | None = None) -> Any:
         """Mixes a batch with itself, every example with another one of it.
 
@@ -235,7 +236,6 @@ class Mixer(abc.ABC):
             specs.check_element(batch)
             return self._mix_one(batch, draw)
 
-    @tf.autograph.experimental.do_not_convert
     def pair(self, first: Any, second: Any, seed: tf.Tensor | None = None) -> Any:
         """Mixes two batches: the function for a dataset of zipped batches.
 
