@@ -64,6 +64,69 @@ def test_the_stream_does_not_depend_on_xla(make):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+LAWS = {
+    "α = 0.2": tfmixup.MixUp(0.2),
+    "α = 10": tfmixup.MixUp(10),
+    "α = 1": tfmixup.MixUp(1),
+    "range": tfmixup.MixUp(0.2, lam_range=(0.2, 0.9)),
+    "probability": tfmixup.MixUp(0.2, probability=0.5, per="batch"),
+}
+
+
+@pytest.mark.parametrize("mixer", LAWS.values(), ids=LAWS)
+def test_a_seed_gives_the_same_lambda_however_it_is_run(mixer):
+    seed = tf.constant([3, 11])
+
+    def draw(seed):
+        return mixer.sample(64, seed, 8).lam
+
+    seeds = tf.data.Dataset.from_tensors(seed)
+    drawn = seeds.map(draw)
+    plain = tf.data.Options()
+    plain.experimental_optimization.apply_default_optimizations = False
+    one = tf.data.Dataset.range(1)
+    ways = {
+        "map": drawn,
+        "flat_map": one.flat_map(lambda _: drawn),
+        "interleave": one.interleave(lambda _: drawn, num_parallel_calls=2),
+        "plain": drawn.with_options(plain),
+    }
+    got = {name: next(iter(way)) for name, way in ways.items()}
+    got["single"] = drawn.get_single_element()
+    got["function"] = tf.function(draw)(seed)
+    got["XLA"] = tf.function(draw, jit_compile=True)(seed)
+    tf.config.run_functions_eagerly(True)
+    try:
+        got["eagerly"] = tf.function(draw)(seed)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    want = draw(seed)
+    for name, lam in got.items():
+        # Up to the last bits of `exp`, whose argument may be -87.
+        np.testing.assert_allclose(lam, want, rtol=2e-5, atol=1e-37, err_msg=name)
+
+
+@each_way
+def test_the_stream_does_not_depend_on_how_tf_data_runs_it(make):
+    def batches():
+        return make(3, BETA).batch(100)
+
+    plain = tf.data.Options()
+    plain.experimental_optimization.apply_default_optimizations = False
+    one = tf.data.Dataset.range(1)
+    inner = [batches(), batches()]
+    ways = {
+        "flat_map": one.flat_map(lambda _: inner[0]),
+        "interleave": one.interleave(lambda _: inner[1]),
+        "plain": batches().with_options(plain),
+    }
+    want, _ = next(iter(batches()))
+    got = {name: next(iter(way)) for name, way in ways.items()}
+    got["single"] = batches().get_single_element()
+    for name, (x, _) in got.items():
+        np.testing.assert_allclose(x, want, rtol=1e-6, err_msg=name)
+
+
 @each_way
 @pytest.mark.parametrize("threads", [1, 16])
 def test_the_stream_does_not_depend_on_the_number_of_threads(make, threads):

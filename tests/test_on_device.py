@@ -36,7 +36,8 @@ def test_compiled_on_the_device_and_in_the_host_pipeline_alike(form):
     on_host = next(iter(tf.data.Dataset.from_tensors(seed).map(compiled)))
     for mine, theirs in zip(on_device, on_host):
         np.testing.assert_array_equal(mine, theirs)
-    # λ differs from the λ without the compiler, so only the formula can be checked.
+    for mine, theirs in zip(on_device, mix(seed)):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-4)
     x, y = (np.asarray(part, np.float64) for part in on_device)
     first, second = batch(0), batch(1 if form == "pair" else 0)
     lam = y[np.arange(BATCH), first[1]]
@@ -48,6 +49,16 @@ def test_compiled_on_the_device_and_in_the_host_pipeline_alike(form):
         scale = lam[:, None, None, None]
         want = scale * first[0].numpy() + (1 - scale) * second[0].numpy()
         np.testing.assert_allclose(x[differ], want[differ], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("way", ["call", "pair"])
+def test_without_a_seed_every_compiled_call_draws_anew(way):
+    def mix():
+        return MIXER(*batch()) if way == "call" else MIXER.pair(batch(0), batch(1))
+
+    compiled = tf.function(mix, jit_compile=True)
+    images = [compiled()[0].numpy().tobytes() for _ in range(5)]
+    assert len(set(images)) == 5
 
 
 def test_other_seeds_other_batches():

@@ -1,4 +1,4 @@
-"""Seeds, and the partners within a batch that are drawn from one.
+"""Seeds, and the numbers and partners that are drawn from one.
 
 Three kinds of seed meet in a pipeline. A *pipeline seed* is the integer that a
 user passes; `stream_seed` gives every random stage of a pipeline its own integer
@@ -10,13 +10,21 @@ Seeds are made, named and split nowhere else.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfmixup import checks, elements
 
-__all__ = ["batch_seeds", "of_call", "partners", "split", "stream_seed"]
+__all__ = [
+    "batch_seeds",
+    "integers",
+    "of_call",
+    "partners",
+    "split",
+    "stream_seed",
+    "uniform",
+]
 
 _INT32_OFFSET = 2**31
 
@@ -53,7 +61,7 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
       An infinite dataset of int32 tensors of shape (2,).
     """
     words = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    # The words are in [0, 2**32); TFP takes int32 seeds.
+    # The words are in [0, 2**32), a batch seed is int32.
     return elements.map_elements(
         words.batch(2, drop_remainder=True),
         lambda two: tf.cast(two - _INT32_OFFSET, tf.int32),
@@ -63,7 +71,34 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     """Splits a batch seed into `n` independent ones, each int32 of shape (2,)."""
     seed = checks.batch_seed(seed)
-    return tf.unstack(tfp.random.split_seed(seed, n=n, salt="tfmixup"), num=n)
+    seeds = tf.random.experimental.stateless_split(seed, n, alg="philox")
+    return tf.unstack(seeds, num=n)
+
+
+def integers(
+    shape: Sequence[int | tf.Tensor], seed: tf.Tensor, below: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Draws int32 in [0, `below`), or any of 32 bits; the same on every device."""
+    least = None if below is None else 0
+    return tf.random.stateless_uniform(
+        shape, seed, minval=least, maxval=below, dtype=tf.int32, alg="philox"
+    )
+
+
+def uniform(
+    shape: Sequence[int | tf.Tensor],
+    seed: tf.Tensor,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> tf.Tensor:
+    """Draws float32 in [low, high), the same on every device.
+
+    They are made of integers, since XLA takes other bits for a float than TensorFlow's
+    ops do.
+    """
+    leading = tf.bitwise.right_shift(integers(shape, seed), 8)  # 24 bits with a sign
+    unit = tf.cast(leading, tf.float32) * 2.0**-24 + 0.5
+    return unit if (low, high) == (0.0, 1.0) else low + (high - low) * unit
 
 
 def of_call(seed: tf.Tensor | None) -> tf.Tensor:
@@ -134,7 +169,5 @@ def partners(
       TensorShape([4])
     """
     shape = [1] if num_batches is None else [num_batches, 1]
-    shift = tf.random.stateless_uniform(
-        shape, seed, minval=0, maxval=tf.maximum(batch_size - 1, 1), dtype=tf.int32
-    )
+    shift = integers(shape, seed, below=tf.maximum(batch_size - 1, 1))
     return (tf.range(batch_size) + 1 + shift) % batch_size

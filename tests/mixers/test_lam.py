@@ -258,7 +258,7 @@ def test_probability_zero_and_one():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"alpha": 0.0}, {"probability": 0.5}, {"lam_range": (0.1, 0.9)}]
+    "arguments", [{"alpha": 0.0}, {"probability": 0.9}, {"lam_range": (0.1, 0.9)}]
 )
 def test_shape(arguments):
     for per, num_batches, shape in [

@@ -28,6 +28,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfmixup import seeding
+
 __all__ = ["Beta", "draw_beta", "probability"]
 
 
@@ -69,12 +71,10 @@ def draw_beta(
       float32 tensor of shape `shape`.
     """
     low, high = lam_range or (0.0, 1.0)
-    uniform = functools.partial(tf.random.stateless_uniform, shape, seed, alg="philox")
     if alpha == 1:
-        lam = uniform(minval=low, maxval=high)
+        lam = seeding.uniform(shape, seed, low, high)
     else:
-        integers = uniform(minval=None, maxval=None, dtype=tf.int32)
-        lam = _quantile(integers, _table(alpha, low, high))
+        lam = _quantile(seeding.integers(shape, seed), _table(alpha, low, high))
     # Only float rounding can have left the range.
     return tf.clip_by_value(lam, low, high) if lam_range else lam
 

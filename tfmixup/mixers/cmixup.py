@@ -129,7 +129,7 @@ class CMixup(LambdaMixer):
         shape = draw_shape("example", batch_size, num_batches)
         return CMixupParams(
             self.draw_lam(batch_size, for_lam, num_batches),
-            tf.random.stateless_uniform(shape, for_partner),
+            seeding.uniform(shape, for_partner),
         )
 
     def recipe(self, first: Parts, second: Parts, params: CMixupParams) -> Recipe:

@@ -137,9 +137,7 @@ class CutMix(LambdaMixer):
         """
         for_lam, for_centre = seeding.split(seed, 2)
         shape = draw_shape(self.per, batch_size, num_batches)
-        centre = tf.random.stateless_uniform(
-            [*shape, pasting.box_rank(self.axes)], for_centre
-        )
+        centre = seeding.uniform([*shape, pasting.box_rank(self.axes)], for_centre)
         return CutMixParams(self.draw_lam(batch_size, for_lam, num_batches), centre)
 
     def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:

@@ -114,7 +114,7 @@ def unmixed_by_chance(
     """Replaces draws by the value that does not mix, with chance 1 − probability."""
     if probability == 1:
         return drawn
-    chosen = tf.random.stateless_uniform(tf.shape(drawn), seed) < probability
+    chosen = seeding.uniform(tf.shape(drawn), seed) < probability
     return tf.where(chosen, drawn, unmixed)
 
 

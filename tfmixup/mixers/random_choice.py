@@ -142,7 +142,7 @@ class RandomChoice(Mixer):
         shape = draw_shape(self.per, batch_size, num_batches)
         odds = np.asarray(self.weights or [1.0] * len(self.mixers), np.float64)
         ends = np.cumsum(odds / odds.sum())[:-1].astype(np.float32)
-        drawn = tf.random.stateless_uniform([*shape, 1], for_choice)
+        drawn = seeding.uniform([*shape, 1], for_choice)
         choice = tf.reduce_sum(tf.cast(drawn >= ends, tf.int32), axis=-1)
         params = tuple(
             mixer.sample(batch_size, mixer_seed, num_batches)

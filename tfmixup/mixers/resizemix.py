@@ -130,10 +130,8 @@ class ResizeMix(Options, Mixer):
         """
         for_scale, for_place, for_chance = seeding.split(seed, 3)
         shape = draw_shape(self.per, batch_size, num_batches)
-        scale = tf.random.stateless_uniform(shape, for_scale, *self.scale)
-        place = tf.random.stateless_uniform(
-            [*shape, pasting.box_rank(self.axes)], for_place
-        )
+        scale = seeding.uniform(shape, for_scale, *self.scale)
+        place = seeding.uniform([*shape, pasting.box_rank(self.axes)], for_place)
         scale = unmixed_by_chance(scale, 0.0, self.probability, for_chance)
         return ResizeMixParams(scale, place)
 
