@@ -14,7 +14,7 @@ import tfmixup
 N, BATCH = 22, 4
 VALUES = np.arange(N, dtype="float32")[:, None]
 LABELS = np.repeat([0, 1, 2], [14, 5, 3])
-# Uniform λ makes TFP's graph small, and from_tensors compiles anew for each dataset:
+# Uniform λ makes a small graph, and from_tensors compiles anew for each dataset:
 # these tests make hundreds of pipelines and iterators.
 MIXER = tfmixup.MixUp(1.0, jit_compile=False)
 FIRST = tfmixup.MixUp(0, jit_compile=False)  # λ = 1 shows the first stream

@@ -228,7 +228,7 @@ def test_row_odd_batch_and_batch_of_one(route, batch_size):
 
 
 def test_row_jit_compile_in_a_users_compiled_function():
-    # The gamma sampler of tf.random has no XLA kernel; λ is drawn inside here too.
+    # λ is drawn inside here too.
     mixer = tfmixup.MixUp(0.4, num_classes=8)
     values = np.random.default_rng(5).normal(size=(8, 3)).astype(np.float32)
     compiled = tf.function(

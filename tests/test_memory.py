@@ -41,7 +41,7 @@ def epochs(way: str) -> dict[str, float]:
     import tfmixup
 
     x, y = np.zeros([1024, 1024], "float32"), np.zeros([1024], "int64")
-    # α = 1: a graph of TFP that is small, since iterators are made of it.
+    # α = 1: a small graph, since iterators are made of it.
     mixer = tfmixup.MixUp(1.0, num_classes=2)
     examples = tf.data.Dataset.from_tensor_slices((x, y))
     mixed = {

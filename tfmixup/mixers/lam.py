@@ -36,7 +36,8 @@ class LambdaMixer(Options, Mixer, abc.ABC):
         whatever else is given.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
         Beta(α, α).
-      lam_range: (low, high): the distribution truncated to that range.
+      lam_range: (low, high): the distribution truncated to that range; (0.5, 1) is
+        the law of max(λ, 1 − λ).
       per: "example" for one λ per example, or "batch" for one for the whole batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
     """

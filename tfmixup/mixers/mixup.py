@@ -46,7 +46,8 @@ class MixUp(LambdaMixer):
         Beta(α, α); `alpha` is not used then, unless it is 0.
       lam_range: (low, high), 0 <= low < high <= 1: the distribution truncated to that
         range, renormalised and not clipped. `MixUp(1.0, lam_range=(0.1, 0.9))` draws
-        uniformly from [0.1, 0.9].
+        uniformly from [0.1, 0.9]. `lam_range=(0.5, 1)` is the law of max(λ, 1 − λ),
+        which fastai and big_vision mix by.
       per: "example" for one λ per example, or "batch" for one for the whole batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: integer labels are one-hot encoded to this many classes.

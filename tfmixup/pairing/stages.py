@@ -75,7 +75,7 @@ class Draws(NamedTuple):
     partner: Any = ()
 
 
-# Sampling this many λ at once costs TFP little more than sampling a few.
+# Sampling this many λ at once costs little more than sampling a few.
 _DRAWS_AT_ONCE = 8192
 
 
