@@ -71,7 +71,7 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     """Splits a batch seed into `n` independent ones, each int32 of shape (2,)."""
     seed = checks.batch_seed(seed)
-    seeds = tf.random.experimental.stateless_split(seed, n, alg="philox")
+    seeds = tf.random.experimental.stateless_split(seed, n)
     return tf.unstack(seeds, num=n)
 
 
@@ -81,7 +81,7 @@ def integers(
     """Draws int32 in [0, `below`), or any of 32 bits; the same on every device."""
     least = None if below is None else 0
     return tf.random.stateless_uniform(
-        shape, seed, minval=least, maxval=below, dtype=tf.int32, alg="philox"
+        shape, seed, minval=least, maxval=below, dtype=tf.int32
     )
 
 
