@@ -35,6 +35,28 @@ def test_canary_autograph_info():
         dataset.map(Marked())
 
 
+def test_canary_negative_seeds_under_xla():
+    """`seeding.integers` makes seeds positive: XLA takes others for negative ones."""
+
+    def draw(seed):
+        return tf.random.stateless_uniform([2], seed, None, None, tf.int32)
+
+    compiled = tf.function(draw, jit_compile=True)
+    for seed, alike in (([1, 2], True), ([-1, 2], False), ([2**32 - 1, 2], True)):
+        seed = tf.constant(seed, tf.int64)
+        assert np.array_equal(draw(seed), compiled(seed)) == alike
+
+
+def test_canary_floats_under_xla():
+    """`seeding.uniform` makes floats of integers, since XLA takes other bits."""
+
+    def draw(seed):
+        return tf.random.stateless_uniform([2], seed)
+
+    compiled, seed = tf.function(draw, jit_compile=True), tf.constant([1, 2])
+    assert not np.array_equal(draw(seed), compiled(seed))
+
+
 def test_canary_aligned_memory_is_not_copied():
     """`from_tensors` copies an array once, because TensorFlow keeps aligned memory."""
     memory = np.zeros(4 * _ALIGNMENT, np.uint8)

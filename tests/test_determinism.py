@@ -75,7 +75,7 @@ LAWS = {
 
 @pytest.mark.parametrize("mixer", LAWS.values(), ids=LAWS)
 def test_a_seed_gives_the_same_lambda_however_it_is_run(mixer):
-    seed = tf.constant([3, 11])
+    seed = tf.constant([-3, 11])
 
     def draw(seed):
         return mixer.sample(64, seed, 8).lam

@@ -71,14 +71,15 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     """Splits a batch seed into `n` independent ones, each int32 of shape (2,)."""
     seed = checks.batch_seed(seed)
-    seeds = tf.random.experimental.stateless_split(seed, n)
-    return tf.unstack(seeds, num=n)
+    return tf.unstack(integers([n, 2], seed), num=n)
 
 
 def integers(
     shape: Sequence[int | tf.Tensor], seed: tf.Tensor, below: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Draws int32 in [0, `below`), or any of 32 bits; the same on every device."""
+    """Draws int32 in [0, `below`), or any of 32 bits; the same under XLA."""
+    # XLA takes a negative seed for another one than TensorFlow's ops do.
+    seed = tf.cast(seed, tf.int64) & (2**32 - 1)
     least = None if below is None else 0
     return tf.random.stateless_uniform(
         shape, seed, minval=least, maxval=below, dtype=tf.int32
@@ -91,7 +92,7 @@ def uniform(
     low: float = 0.0,
     high: float = 1.0,
 ) -> tf.Tensor:
-    """Draws float32 in [low, high), the same on every device.
+    """Draws float32 in [low, high), the same under XLA.
 
     They are made of integers, since XLA takes other bits for a float than TensorFlow's
     ops do.
