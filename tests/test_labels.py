@@ -12,7 +12,7 @@ DRAW = np.random.default_rng(5)
 X = np.eye(N, dtype="float32")  # a mixed row holds the examples' shares
 Y = {key: DRAW.integers(0, classes, N) for key, classes in HEADS.items()}
 SIZE = DRAW.normal(size=(N, 1)).astype("float32")
-JIT = [True, False]
+EVERY = [(route, True) for route in (*ROUTES, "from_tensors")] + [("in_batch", False)]
 
 
 def pipeline(route, mixer, element, **arguments):
@@ -22,8 +22,7 @@ def pipeline(route, mixer, element, **arguments):
     return mixed(route, dataset, mixer, 6, **arguments)
 
 
-@pytest.mark.parametrize("jit", JIT)
-@pytest.mark.parametrize("route", [*ROUTES, "from_tensors"])
+@pytest.mark.parametrize(("route", "jit"), EVERY)
 def test_heads_of_different_classes(route, jit):
     """A dict by key, in which a target without classes may be missing."""
     mixer = tfmixup.MixUp(1.0, num_classes=HEADS, jit_compile=jit)
@@ -79,8 +78,7 @@ FRAMES = np.repeat(X[:, np.newaxis], T, axis=1)  # (N, T, N)
 CLASSES = DRAW.integers(0, 3, (N, T))
 
 
-@pytest.mark.parametrize("jit", JIT)
-@pytest.mark.parametrize("route", [*ROUTES, "from_tensors"])
+@pytest.mark.parametrize(("route", "jit"), EVERY)
 def test_one_class_id_a_frame(route, jit):
     known = DRAW.random((N, T)) < 0.7
     ids = np.where(known, CLASSES, -1)

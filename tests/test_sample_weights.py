@@ -12,7 +12,7 @@ import tensorflow as tf
 import tfmixup
 from tests.reference import ROUTES, mixed, one_hot
 
-EVERY = (*ROUTES, "from_tensors")
+EVERY = [(route, True) for route in (*ROUTES, "from_tensors")] + [("in_batch", False)]
 
 N, C, T = 12, 4, 3
 JIT = [True, False]
@@ -43,8 +43,7 @@ def check(x, y, w, labels, weights):
     assert np.isfinite(y).all()
 
 
-@pytest.mark.parametrize("jit", JIT)
-@pytest.mark.parametrize("route", EVERY)
+@pytest.mark.parametrize(("route", "jit"), EVERY)
 def test_every_way_to_mix(route, jit):
     mixer = tfmixup.MixUp(1.0, num_classes=C, jit_compile=jit)
     ds = pipeline(route, mixer, X, IDS, WEIGHTS)
@@ -54,8 +53,7 @@ def test_every_way_to_mix(route, jit):
         np.testing.assert_allclose(sums, 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("jit", JIT)
-@pytest.mark.parametrize("route", EVERY)
+@pytest.mark.parametrize(("route", "jit"), EVERY)
 def test_examples_without_a_label_teach_nothing(route, jit):
     ids = np.where(WEIGHTS == 0.5, -1, IDS)
     mixer = tfmixup.MixUp(
