@@ -40,8 +40,6 @@ class Beta(tfp.distributions.Beta):
         return draw_beta([n], seed, float(self.parameters["concentration1"]))
 
 
-# From here on the density at 1/2 is too high for the rounding of log λ.
-_CENTRED_FROM = 8.0
 _FIRST = tf.int32.min
 # The bits of a float32 are its exponent and 23 bits of its mantissa, of which four tell
 # the sixteenth. The least float is 2⁻³³, half an integer of 2³².
