@@ -65,16 +65,18 @@ class Target(abc.ABC):
         return None
 
     def one_hot(self, ids: tf.Tensor) -> tf.Tensor:
-        """`(1 − ε)·one_hot(y) + ε/C`, float32 (..., C)."""
+        """`(1 − ε)·one_hot(y) + ε/C`, zeros where ignored: float32 (..., C)."""
         classes, smoothing = int(self.num_classes or 0), self.options.label_smoothing
         # uint16, uint32 and uint64 are not dtypes of tf.one_hot; checked ids fit.
-        return tf.one_hot(
+        hot = tf.one_hot(
             tf.cast(ids, tf.int32),
             classes,
             on_value=1.0 - smoothing + smoothing / classes,
             off_value=smoothing / classes,
             dtype=tf.float32,
         )
+        validity = _validity(ids, self.ignore_label)
+        return hot if validity is None else hot * validity[..., tf.newaxis]
 
     def positions(self) -> tf.TensorShape:
         """The dimensions of the target in which it may have weights of its own."""
@@ -162,10 +164,7 @@ class Floats(Target):
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """The target as it is, or 0 where it is not known."""
-        validity = self.validity(target)
-        if validity is None:
-            return target
-        return tf.where(validity == 1, target, tf.zeros_like(target))
+        return _known(target, self.validity(target))
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
         """float32, of the target's shape: 0 where it is `ignore_label`, or NaN."""
@@ -220,14 +219,13 @@ class Masks(Target):
 
     def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise, unless it is ignored."""
-        num_classes = self.num_classes
         classes = _without_ignored(target, self.ignore_label)
         # The ends alone: a mask of int64 would be eight times the memory of uint8.
         ends = [
             tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
         ]
         empty = tf.size(target) == 0
-        fine = empty | ((ends[0] >= 0) & (ends[1] < num_classes))
+        fine = empty | ((ends[0] >= 0) & (ends[1] < self.num_classes))
         message = (
             f"{caller}: masks must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1, shift labels "
@@ -240,9 +238,7 @@ class Masks(Target):
         """One-hot with a row of zeros where ignored, or the ids as they are."""
         if self.options.integer_masks:
             return target
-        hot = self.one_hot(_ids(target))
-        validity = self.validity(target)
-        return hot if validity is None else hot * validity[..., tf.newaxis]
+        return self.one_hot(_ids(target))
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
         """float32 (B, H, W): 0 where the label is `ignore_label`."""
@@ -284,8 +280,14 @@ def _validity(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor | None:
 
 def _without_ignored(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor:
     """Class 0 where an id is `ignore_label`."""
-    validity = _validity(ids, ignore_label)
-    return ids if validity is None else tf.where(validity == 1, ids, tf.zeros_like(ids))
+    return _known(ids, _validity(ids, ignore_label))
+
+
+def _known(target: tf.Tensor, validity: tf.Tensor | None) -> tf.Tensor:
+    """The target, and 0 where it is not valid."""
+    if validity is None:
+        return target
+    return tf.where(validity == 1, target, tf.zeros_like(target))
 
 
 def _ids(target: tf.Tensor) -> tf.Tensor:
@@ -352,9 +354,7 @@ class ClassIds(Target):
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """One-hot, smoothed; a row of zeros where ignored: float32 (B, [T,] C)."""
-        hot = self.one_hot(_of_examples(target))
-        validity = self.validity(target)
-        return hot if validity is None else hot * validity[..., tf.newaxis]
+        return self.one_hot(_of_examples(target))
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
         """float32 (B,) or (B, T): 0 where the label is `ignore_label`."""
