@@ -3,8 +3,8 @@
 Three kinds of seed meet in a pipeline. A *pipeline seed* is the integer that a
 user passes; `stream_seed` gives every random stage of a pipeline its own integer
 from it. A *batch seed* is an int32 tensor of shape (2,), one for every batch;
-`batch_seeds` streams them. `split` makes several independent batch seeds of one.
-Seeds are made, named and split nowhere else.
+`words` streams what they are made of by `of_words`. `split` makes several independent
+batch seeds of one. Seeds are made, named and split nowhere else.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from tfmixup import checks, elements
+from tfmixup import checks
 
 __all__ = [
-    "batch_seeds",
     "integers",
     "of_call",
+    "of_words",
     "partners",
     "split",
     "stream_seed",
     "uniform",
+    "words",
 ]
-
-_INT32_OFFSET = 2**31
 
 
 def stream_seed(seed: int | None, name: str) -> int | None:
@@ -48,8 +48,8 @@ def stream_seed(seed: int | None, name: str) -> int | None:
     return int.from_bytes(digest.digest(), "big") >> 1
 
 
-def batch_seeds(seed: int | None) -> tf.data.Dataset:
-    """Streams batch seeds without end, other ones in every epoch.
+def words(seed: int | None) -> tf.data.Dataset:
+    """Streams pairs of random words without end, other ones in every epoch.
 
     `Dataset.random` is an op of tf.data whose state is saved in an iterator's
     checkpoint, unlike that of a random op inside a map function.
@@ -58,20 +58,39 @@ def batch_seeds(seed: int | None) -> tf.data.Dataset:
       seed: seed of this stage, or None for fresh randomness.
 
     Returns:
-      An infinite dataset of int32 tensors of shape (2,).
+      An infinite dataset of int64 tensors of shape (2,), values in [0, 2**32).
     """
-    words = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    # The words are in [0, 2**32), a batch seed is int32.
-    return elements.map_elements(
-        words.batch(2, drop_remainder=True),
-        lambda two: tf.cast(two - _INT32_OFFSET, tf.int32),
-    )
+    stream = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+    # No map makes batch seeds of them here: a function costs an iterator milliseconds.
+    return stream.batch(2, drop_remainder=True)
+
+
+def of_words(two: tf.Tensor) -> tf.Tensor:
+    """The batch seed of an element of `words`."""
+    return tf.cast(two - 2**31, tf.int32)
 
 
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
-    """Splits a batch seed into `n` independent ones, each int32 of shape (2,)."""
+    """Splits a batch seed into `n` independent ones, each int32 of shape (2,).
+
+    A step of a linear congruential generator tells them apart. TensorFlow's stateless
+    ops hash a seed before they draw from it, so that seeds need to be different and no
+    more; and two ops are cheaper than a draw of seeds.
+    """
     seed = checks.batch_seed(seed)
-    return tf.unstack(integers([n, 2], seed), num=n)
+    return tf.unstack(seed * _MULTIPLIER + _increments(n), num=n)
+
+
+_MULTIPLIER = np.array([0x5851F42D, 0x4C957F2D], np.int32)  # Knuth's, by halves
+
+
+def _increments(n: int) -> np.ndarray:
+    """Without a pattern, so that a user's [1, 3] never meets a part of [1, 2]."""
+    digests = [
+        hashlib.blake2b(f"tfmixup:split:{k}".encode(), digest_size=8).digest()
+        for k in range(n)
+    ]
+    return np.frombuffer(b"".join(digests), "<i4").astype(np.int32).reshape([n, 2])
 
 
 def integers(

@@ -45,8 +45,8 @@ class Target(abc.ABC):
     def check(self, parts: Parts) -> None:  # noqa: B027 - nothing to refuse by default
         """Refuses the target by its spec; `parts` are the element's specs."""
 
-    def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
-        """Operations that raise at bad values; they run outside XLA."""
+    def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
+        """Operations that raise at bad values in batches; they run outside XLA."""
         return []
 
     @abc.abstractmethod
@@ -217,8 +217,11 @@ class Masks(Target):
         """Its pixels."""
         return _without_channel(self.spec.shape)
 
-    def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
+    def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise, unless it is ignored."""
+        return [self._check_ids(caller, target) for target in targets]
+
+    def _check_ids(self, caller: str, target: tf.Tensor) -> tf.Operation:
         classes = _without_ignored(target, self.ignore_label)
         # The ends alone: a mask of int64 would be eight times the memory of uint8.
         ends = [
@@ -232,7 +235,7 @@ class Masks(Target):
             "that start at 1, name the label of pixels to leave out as ignore_label. "
             "Lowest and highest label:"
         )
-        return [tf.debugging.Assert(fine, [message, *ends])]
+        return tf.debugging.Assert(fine, [message, *ends])
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """One-hot with a row of zeros where ignored, or the ids as they are."""
@@ -340,8 +343,14 @@ class ClassIds(Target):
                 + see_docs("guide")
             )
 
-    def check_values(self, caller: str, target: tf.Tensor) -> list[tf.Operation]:
+    def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise."""
+        # Of two batches together, since every op takes its time. Frames may differ.
+        if len(targets) > 1 and self.spec.shape.rank == 1:
+            targets = (tf.concat(targets, 0),)
+        return [self._check_ids(caller, target) for target in targets]
+
+    def _check_ids(self, caller: str, target: tf.Tensor) -> tf.Operation:
         wide = tf.cast(_without_ignored(target, self.ignore_label), tf.int64)
         fine = tf.reduce_all((wide >= 0) & (wide < self.num_classes))
         message = (
@@ -350,7 +359,7 @@ class ClassIds(Target):
             "that start at 1; name the label of examples that have none, such as -1, "
             "as ignore_label. Labels:"
         )
-        return [tf.debugging.Assert(fine, [message, target], summarize=1024)]
+        return tf.debugging.Assert(fine, [message, target], summarize=1024)
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """One-hot, smoothed; a row of zeros where ignored: float32 (B, [T,] C)."""

@@ -77,12 +77,16 @@ def _after_batching(source: Source, mixer: tfmixup.Mixer) -> tf.data.Dataset:
     # Only here does a benchmark use what is not public.
     from tfmixup.pairing import stages
 
-    draws, seeds = stages.draw_stream(mixer, source.workload.batch_size, None)
+    draws, words = stages.draw_stream(mixer, source.workload.batch_size, None)
     streams = [source.stream(0), source.stream(1), draws]
-    mixed = stages.map_batches(
-        streams, lambda element: mixer.apply(*element[:2], element[2].params)
-    )
-    return stages.keep_epochs(mixed, [seeds])
+    plan = mixer.plan(streams[0].element_spec)
+
+    def mix(element: Any) -> Any:
+        first, second, (params, _) = element
+        parts = mixer.split(first), mixer.split(second)
+        return plan.joined(*plan.mix(*parts, params), first)
+
+    return stages.keep_epochs(stages.map_batches(streams, mix), words)
 
 
 def _from_tensors(source: Source, alpha: float) -> tf.data.Dataset:
@@ -173,6 +177,9 @@ CONTENDERS = {
         ),
         Contender("no_mixing", "no mixing", "reference", "", _no_mixing),
         _variant("per_batch", 'two_streams, per="batch"', per="batch"),
+        _variant(
+            "lam_range", "two_streams, lam_range=(0.1, 0.9)", lam_range=(0.1, 0.9)
+        ),
         _variant("bfloat16", 'two_streams, dtype="bfloat16"', dtype="bfloat16"),
         _variant("uint8", 'two_streams, dtype="uint8"', "uint8", dtype="uint8"),
     )

@@ -39,7 +39,7 @@ Medians over the rounds, in which all contenders take turns.
 - floor ({floor}): one pass over the bytes of the mixed batch, without
   TensorFlow, into the same memory again and again; "malloc": into new memory in every
   pass (TensorFlow keeps what it frees).
-- first batch: building the pipeline and getting one batch, once, in a new process.
+- first batch: building the pipeline and getting one batch, in a new process; of three.
 - new iterator: to the first batch of another iterator over the same pipeline, as
   `model.fit` makes one in every epoch unless the dataset repeats.
 - peak: of that process in 60 further batches; (own): above what TensorFlow and the
@@ -86,9 +86,46 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     if options["rounds"] < 7:
         lines += ["", "**Fewer than 7 rounds: a trial, nothing to quote.**"]
+    lines += ["", "## At a glance", "", *_glance(results["tables"])]
     for table in results["tables"]:
         lines += ["", *_table(table)]
     return "\n".join(lines)
+
+
+_GLANCE = (
+    "",
+    "times as fast as the fastest peer",
+    "as the fastest across the dataset",
+    "as long as no mixing",
+    "first batch, ms (recipe)",
+    "new iterator, ms (recipe)",
+)
+
+
+def _glance(tables: list[dict[str, Any]]) -> list[str]:
+    """Every way of ours, beside its peers: what one decides by."""
+    lines = [list(_GLANCE)]
+    for table in tables:
+        recipe = next((r for r in table["rows"] if r["name"] == "zip_recipe"), {})
+        for row in table["rows"]:
+            if row["role"] != "ours":
+                continue
+            ratios = row["ratios"]
+            lines.append(
+                [
+                    f"{SETTINGS[table['setting']]}, {table['title']}: {row['name']}",
+                    _times(ratios["speed_to_fastest_peer"]),
+                    _times(ratios["speed_to_fastest_peer_across_dataset"]),
+                    _times(ratios["time_to_no_mixing"]),
+                    *(
+                        f"{row[key]:,.0f} ({recipe[key]:,.0f})"
+                        if key in row and key in recipe
+                        else "–"
+                        for key in ("first_batch_ms", "new_iterator_ms")
+                    ),
+                ]
+            )
+    return _grid(lines)
 
 
 def _table(table: dict[str, Any]) -> list[str]:

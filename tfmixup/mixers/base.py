@@ -393,8 +393,7 @@ class Plan:
         """
         checked = [
             *elements.check_same_shapes(self.mixer.name, first, second),
-            *self.check_values(first),
-            *self.check_values(second),
+            *self.check_values(first, second),
         ]
         with tf.control_dependencies(checked):
             return self._compiled(first, second, params, keep_first)
@@ -410,15 +409,16 @@ class Plan:
             return elements.join(mixed, like)
         return elements.join(first, like), elements.join(mixed, like)
 
-    def check_values(self, parts: Parts) -> list[tf.Operation]:
+    def check_values(self, *batches: Parts) -> list[tf.Operation]:
         """Operations that raise at bad labels and sizes; XLA would drop them."""
-        kinds, values = tf.nest.flatten(self.targets), tf.nest.flatten(parts.targets)
+        flat = [tf.nest.flatten(parts.targets) for parts in batches]
         labels = [
             check
-            for kind, value in zip(kinds, values)
-            for check in kind.check_values(self.mixer.name, value)
+            for kind, *targets in zip(tf.nest.flatten(self.targets), *flat)
+            for check in kind.check_values(self.mixer.name, *targets)
         ]
-        return [*labels, *self.mixer.check_values(parts)]
+        sizes = [check for b in batches for check in self.mixer.check_values(b)]
+        return [*labels, *sizes]
 
     @functools.cached_property
     def _compiled(self) -> Callable[..., tuple[Parts | None, Parts]]:

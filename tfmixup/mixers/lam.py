@@ -77,7 +77,9 @@ class LambdaMixer(Options, Mixer, abc.ABC):
           float32 ([num_batches,] B), or ([num_batches,] 1) with `per="batch"`; 1 where
           nothing is to be mixed.
         """
-        for_lam, for_chance = seeding.split(seed, 2)
+        for_lam, for_chance = checks.batch_seed(seed), None
+        if self.probability < 1:
+            for_lam, for_chance = seeding.split(seed, 2)
         lam = sample_lam(
             draw_shape(self.per, batch_size, num_batches),
             for_lam,
@@ -110,7 +112,7 @@ def draw_shape(
 
 
 def unmixed_by_chance(
-    drawn: tf.Tensor, unmixed: float, probability: float, seed: tf.Tensor
+    drawn: tf.Tensor, unmixed: float, probability: float, seed: tf.Tensor | None
 ) -> tf.Tensor:
     """Replaces draws by the value that does not mix, with chance 1 − probability."""
     if probability == 1:

@@ -93,15 +93,15 @@ def from_tensors(
         elements.check_same_spec("partner", *specs)
 
     batches = length // batch_size if drop_remainder else -(-length // batch_size)
-    epochs, order_seeds = _orders(
+    epochs, order_words = _orders(
         length, second_length, seeding.stream_seed(seed, "orders")
     )
-    draws, draw_seeds = stages.draw_stream(
+    draws, words = stages.draw_stream(
         mixer, batch_size, seeding.stream_seed(seed, "parameters")
     )
     mix = _mix(plan, (first, second), batch_size, drop_remainder, keep_originals)
     mixed = stages.map_batches([tf.data.Dataset.range(batches), epochs, draws], mix)
-    mixed = stages.keep_epochs(mixed, [order_seeds, draw_seeds])
+    mixed = stages.keep_epochs(mixed, words, order_words)
     return stages.with_originals(mixed) if keep_originals else mixed
 
 
@@ -295,18 +295,18 @@ def _orders(
       on, which `keep_epochs` needs.
     """
 
-    def epoch(epoch_seed: tf.Tensor) -> tf.data.Dataset:
-        seeds = seeding.split(epoch_seed, 2)
+    def epoch(two: tf.Tensor) -> tf.data.Dataset:
+        seeds = seeding.split(seeding.of_words(two), 2)
         orders = _Orders(
             _permutations(length, length, seeds[0]),
             _permutations(partner_length, length, seeds[1]),
         )
         return tf.data.Dataset.from_tensors(orders).repeat()
 
-    seeds = seeding.batch_seeds(seed)
+    words = seeding.words(seed)
     # The first epoch of the inner dataset does not end. What the outer repeat does is
     # to tell tf.data so, which cannot see into a flat_map.
-    return elements.flat_map_elements(seeds, epoch).repeat(), seeds
+    return elements.flat_map_elements(words, epoch).repeat(), words
 
 
 def _permutations(length: int, count: int, seed: tf.Tensor) -> tf.Tensor:

@@ -76,9 +76,9 @@ def in_batch(
         stage_seed = seeding.stream_seed(seed, "in_batch")
         size = _static_batch_size(mixer.split(dataset.element_spec))
         if size is None:  # drawn batch by batch, when its size is known
-            draws = seeds = seeding.batch_seeds(stage_seed)
+            draws = words = seeding.words(stage_seed)
         else:
-            draws, seeds = stages.draw_stream(mixer, size, stage_seed, in_batch=True)
+            draws, words = stages.draw_stream(mixer, size, stage_seed, in_batch=True)
 
         def mix(element: tuple[Any, Any]) -> Any:
             batch, drawn = element
@@ -91,7 +91,7 @@ def in_batch(
 
         mixed = stages.map_batches([dataset, draws], mix)
         # The dataset too: the shuffle before the batches counts its epochs as well.
-        return stages.keep_epochs(mixed, [dataset, seeds])
+        return stages.keep_epochs(mixed, words, dataset)
 
     return apply
 

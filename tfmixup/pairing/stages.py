@@ -91,33 +91,34 @@ def draw_stream(
       in_batch: draw partners within the batch too.
 
     Returns:
-      The stream of `Draws`, and the random source that it depends on, which
+      The stream of `Draws`, and the `seeding.words` that it depends on, which
       `keep_epochs` needs.
     """
-    seeds = seeding.batch_seeds(seed)
+    words = seeding.words(seed)
     at_once = max(1, _DRAWS_AT_ONCE // batch_size)
     blocks = elements.map_elements(
-        seeds,
-        lambda seed: draw(mixer, batch_size, seed, at_once, in_batch=in_batch),
+        words,
+        lambda two: draw(mixer, batch_size, two, at_once, in_batch=in_batch),
         num_parallel_calls=1,
     )
-    return blocks.unbatch(), seeds
+    return blocks.unbatch(), words
 
 
 def draw(
     mixer: Mixer,
     batch_size: int | tf.Tensor,
-    seed: tf.Tensor,
+    words: tf.Tensor,
     num_batches: int | None = None,
     *,
     in_batch: bool,
 ) -> Draws:
-    """Draws for one batch, or for `num_batches`, from one batch seed."""
-    for_partner, for_params = seeding.split(seed, 2)
-    params = mixer.sample(batch_size, for_params, num_batches)
+    """Draws for one batch, or for `num_batches`, from an element of `seeding.words`."""
+    seed = seeding.of_words(words)
     if not in_batch:
-        return Draws(params)
-    return Draws(params, seeding.partners(batch_size, for_partner, num_batches))
+        return Draws(mixer.sample(batch_size, seed, num_batches))
+    for_partner, for_params = seeding.split(seed, 2)
+    partner = seeding.partners(batch_size, for_partner, num_batches)
+    return Draws(mixer.sample(batch_size, for_params, num_batches), partner)
 
 
 def map_batches(
@@ -133,7 +134,7 @@ def map_batches(
 
 
 def keep_epochs(
-    mixed: tf.data.Dataset, sources: Sequence[tf.data.Dataset]
+    mixed: tf.data.Dataset, words: tf.data.Dataset, *others: tf.data.Dataset
 ) -> tf.data.Dataset:
     """Makes a checkpoint remember how many epochs the random stages have begun.
 
@@ -148,13 +149,17 @@ def keep_epochs(
 
     Args:
       mixed: the pipeline.
-      sources: its datasets that draw other randomness in every epoch.
+      words: the `seeding.words` that it draws from.
+      *others: its other datasets that draw other randomness in every epoch.
 
     Returns:
       A dataset of the same elements and cardinality.
     """
-    never_read = elements.map_elements(tf.data.Dataset.zip(tuple(sources)), lambda _: 0)
-    zeros = tf.data.Dataset.from_tensors(0).repeat()
+    # A function that returns an argument is no work for an iterator.
+    never_read = elements.map_elements(
+        tf.data.Dataset.zip((words, *others)), lambda each: each[0]
+    )
+    zeros = tf.data.Dataset.from_tensors(tf.zeros([2], tf.int64)).repeat()
     always_second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
     keeper = tf.data.Dataset.choose_from_datasets(
         [never_read, zeros], always_second, stop_on_empty_dataset=True

@@ -134,7 +134,7 @@ def two_streams(
             seeding.stream_seed(seed, "second stream"),
             repeated,
         )
-        draws, seeds = stages.draw_stream(
+        draws, words = stages.draw_stream(
             mixer, batch_size, seeding.stream_seed(seed, "parameters")
         )
 
@@ -169,7 +169,7 @@ def two_streams(
         mixed = stages.map_batches([first_batches, second_batches, draws], mix)
         # The datasets too: a shuffle of their own counts its epochs as well.
         read = [dataset] if partner is None else [dataset, partner]
-        mixed = stages.keep_epochs(mixed, [first, second, seeds, *read])
+        mixed = stages.keep_epochs(mixed, words, first, second, *read)
         return stages.with_originals(mixed) if keep_originals else mixed
 
     return apply
