@@ -25,7 +25,6 @@ __all__ = [
     "batch_size",
     "check_same_shapes",
     "check_same_spec",
-    "cond",
     "describe",
     "filter_elements",
     "flat_map_elements",
@@ -242,23 +241,6 @@ def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
 def head(parts: Parts, n: tf.Tensor) -> Parts:
     """The first `n` examples of a batch."""
     return map_parts(lambda tensor: tensor[:n], parts)
-
-
-def cond(
-    predicate: tf.Tensor, then: Callable[[], Parts], otherwise: Callable[[], Parts]
-) -> Parts:
-    """`tf.cond` with the static shapes of its first branch."""
-    shapes: list[tf.TensorShape] = []
-
-    def first() -> Parts:
-        parts = then()
-        shapes.extend(tensor.shape for tensor in leaves(parts))
-        return parts
-
-    parts = tf.cond(predicate, first, otherwise)
-    for tensor, shape in zip(leaves(parts), shapes):
-        tensor.set_shape(shape)
-    return parts
 
 
 def leaves(parts: Parts) -> list[Any]:

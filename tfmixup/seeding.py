@@ -20,6 +20,7 @@ from tfmixup import checks
 __all__ = [
     "integers",
     "of_call",
+    "of_replica",
     "of_words",
     "partners",
     "split",
@@ -119,6 +120,11 @@ def uniform(
     leading = tf.bitwise.right_shift(integers(shape, seed), 8)  # 24 bits with a sign
     unit = tf.cast(leading, tf.float32) * 2.0**-24 + 0.5
     return unit if (low, high) == (0.0, 1.0) else low + (high - low) * unit
+
+
+def of_replica(seed: tf.Tensor, replica: int | tf.Tensor) -> tf.Tensor:
+    """The batch seed of one of several replicas, which share a stream of them."""
+    return seed + tf.cast(replica, tf.int32) * _MULTIPLIER
 
 
 def of_call(seed: tf.Tensor | None) -> tf.Tensor:

@@ -45,6 +45,32 @@ def two_cpus():
     return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
 
 
+def in_the_model(strategy):
+    """What each replica mixes in five steps of MixingModel, on batches of their own."""
+    import keras
+
+    import tfmixup
+
+    seen = []
+
+    def keep(y_true, y_pred):
+        tf.py_function(lambda y: seen.append(y.numpy().tolist()), [y_true], [])
+        return tf.reduce_mean(y_pred, axis=-1)
+
+    with strategy.scope():
+        x = keras.Input([EXAMPLES])
+        hidden = keras.layers.Dense(4, name="hidden")(x)
+        model = keras.Model(x, keras.layers.Dense(EXAMPLES)(hidden))
+        mixer = tfmixup.MixUp(1.0, num_classes=EXAMPLES, per="batch")
+        trainer = tfmixup.keras.MixingModel(model, mixer, at="hidden", seed=1)
+        trainer.compile("sgd", keep)
+    ids = tf.data.Dataset.range(EXAMPLES)
+    batches = ids.map(lambda k: (tf.one_hot(k, EXAMPLES), k)).batch(GLOBAL_BATCH, True)
+    trainer.fit(batches, epochs=1, verbose=0, shuffle=False)
+    steps = int(trainer.mixing_state.numpy()[1])
+    return {"labels": seen, "steps": steps}
+
+
 def mirrored(how):
     """MirroredStrategy on two logical CPUs."""
     import keras
@@ -73,6 +99,8 @@ def mirrored(how):
             verbose=0,
         ).history
         return {"loss": history["loss"], "accuracy": history["mixed_accuracy"]}
+    if how == "in_the_model":
+        return in_the_model(strategy)
     if how == "distribute_dataset":
         whole = mixed(unit_vectors(), GLOBAL_BATCH, 1)
         distributed = strategy.experimental_distribute_dataset(whole)

@@ -96,6 +96,17 @@ def test_mirrored_fit():
     assert job["loss"][2] < job["loss"][0]
 
 
+def test_mixing_in_the_model_of_replicas():
+    """One λ for a replica's batch; each replica and each step has another."""
+    job = result(start("mirrored", "in_the_model"))
+    assert job["steps"] == STEPS
+    tables = [np.array(labels) for labels in job["labels"]]
+    assert [table.shape for table in tables] == [(GLOBAL_BATCH // 2, EXAMPLES)] * 12
+    lam = [np.unique(np.round(table.max(axis=1), 5)) for table in tables]
+    assert all(values.size == 1 for values in lam)
+    assert np.unique(np.concatenate(lam)).size == 12
+
+
 def test_two_workers_with_a_shard_each():
     jobs = workers("shard_before_shuffle")
     size = GLOBAL_BATCH // 2

@@ -2,6 +2,8 @@
 
 from tfmixup.keras.losses import PairLoss
 from tfmixup.keras.metrics import MixedAccuracy
+from tfmixup.keras.mixing import MixingModel
 from tfmixup.keras.models import PairModel
+from tfmixup.keras.places import Mix
 
-__all__ = ["MixedAccuracy", "PairLoss", "PairModel"]
+__all__ = ["Mix", "MixedAccuracy", "MixingModel", "PairLoss", "PairModel"]

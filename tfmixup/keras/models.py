@@ -55,11 +55,17 @@ class PairModel(keras.Model):
     """
 
     def __init__(self, model: keras.Model, name: str | None = None) -> None:
-        no_tf_keras(_NAME, "model", model)
+        caller = f"tfmixup.keras.{type(self).__name__}"
+        no_tf_keras(caller, "model", model)
         if not isinstance(model, keras.Model):
             raise TypeError(
-                f"{_NAME}: model must be a keras.Model, got {type(model).__name__}. "
-                "Wrap the built model: PairModel(keras.Sequential([...]))."
+                f"{caller}: model must be a keras.Model, got {type(model).__name__}. "
+                "Wrap the model itself: keras.Sequential([...]) or another one."
+            )
+        if isinstance(model, PairModel):
+            raise TypeError(
+                f"{caller}: model is a {type(model).__name__} already, which trains on "
+                "pairs itself. Wrap its `.model`."
             )
         super().__init__(name=name)
         self.model = model

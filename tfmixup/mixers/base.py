@@ -10,15 +10,17 @@ import types
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import keras
 import tensorflow as tf
 
-from tfmixup import checks, elements, kinds, seeding, specs, targets
-from tfmixup.blending import Recipe, at_ends
+from tfmixup import checks, elements, seeding, specs
+from tfmixup.blending import Recipe
 from tfmixup.elements import Parts
-from tfmixup.mixers import by_hand
+from tfmixup.mixers import by_hand, configs
+from tfmixup.mixers.plan import Plan
 from tfmixup.options import Options
 
-__all__ = ["Mixer", "Plan", "Recipe"]
+__all__ = ["Mixer", "Recipe"]
 
 
 @elements.never_convert
@@ -113,9 +115,11 @@ class Mixer(abc.ABC):
         return f"tfmixup.{type(self).__name__}" if ours else type(self).__name__
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keeps AutoGraph from converting the methods of every kind of mixer."""
+        """Keeps AutoGraph from converting methods; lets Keras read our mixers again."""
         super().__init_subclass__(**kwargs)
         elements.never_convert(cls)
+        if cls.__module__.startswith("tfmixup."):
+            keras.saving.register_keras_serializable("tfmixup")(cls)
 
     def off(self, *, label_smoothing: float = 0.0) -> Mixer:
         """The same mixer, but it never mixes: it only casts and encodes.
@@ -275,7 +279,7 @@ class Mixer(abc.ABC):
         keep_first: bool,
     ) -> Any:
         parts = elements.to_tensors(self.split(first))
-        plan = self._plan_of(parts)
+        plan = self.plan_of(parts)
         other = elements.to_tensors(self.split(second))
         elements.check_same_spec("the second batch", parts, other)
         params = draw(elements.batch_size(parts))
@@ -287,7 +291,7 @@ class Mixer(abc.ABC):
         draw: Callable[[int | tf.Tensor], tuple[tf.Tensor, Any]],
     ) -> Any:
         parts = elements.to_tensors(self.split(element))
-        plan = self._plan_of(parts)
+        plan = self.plan_of(parts)
         partner, params = draw(elements.batch_size(parts))
         return elements.join(plan.mix_in_batch(parts, partner, params), element)
 
@@ -314,9 +318,10 @@ class Mixer(abc.ABC):
         Raises:
           TypeError, ValueError, KeyError: as `apply`.
         """
-        return self._plan_of(self.split(element_spec))
+        return self.plan_of(self.split(element_spec))
 
-    def _plan_of(self, parts: Parts) -> Plan:
+    def plan_of(self, parts: Parts) -> Plan:
+        """The mixer for batches that are taken apart already, or their specs."""
         spec = elements.spec_of(parts)
         key = repr(spec)
         if key not in self._plans:
@@ -327,6 +332,39 @@ class Mixer(abc.ABC):
     def _plans(self) -> dict[str, Plan]:
         """Eager calls would compile again each time without them."""
         return {}
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments to make it again, of what JSON can hold.
+
+        `keras.saving.serialize_keras_object(mixer)` uses it. A mixer of your own is
+        read again if its class is decorated by
+        `keras.saving.register_keras_serializable()`.
+
+        Returns:
+          A dict by argument.
+
+        Raises:
+          TypeError: an argument cannot be told in JSON.
+
+        Examples:
+          >>> config = tfmixup.MixUp(0.2, num_classes=10).get_config()
+          >>> tfmixup.MixUp.from_config(config)
+          MixUp(num_classes=10, alpha=0.2)
+        """
+        with checks.named(self.name):
+            return configs.config_of(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Mixer:
+        """Makes a mixer again.
+
+        Args:
+          config: what `get_config` returned.
+
+        Returns:
+          A mixer equal to that one.
+        """
+        return cls(**configs.arguments_of(config))
 
     @functools.cached_property
     def drawn(self) -> Any:
@@ -354,143 +392,3 @@ class Mixer(abc.ABC):
             if field.repr and (not field.kw_only or not same):
                 given.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(given)})"
-
-
-class Plan:
-    """A mixer for batches of one spec: what the spec decides is decided here, once.
-
-    Args:
-      mixer: how two batches become one.
-      spec: of the batches.
-
-    Raises:
-      TypeError, ValueError: such batches cannot be mixed.
-    """
-
-    def __init__(self, mixer: Mixer, spec: Parts) -> None:
-        options = mixer.options
-        specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
-        mixer.check_spec(spec)
-        self.mixer, self.dtype = mixer, options.dtype
-        self.targets = kinds.resolve(spec, options)
-        self.jit_compile = options.jit_compile
-        if self.jit_compile == "auto":
-            self.jit_compile = elements.static_but_batch(spec)
-
-    def mix(
-        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
-    ) -> tuple[Parts | None, Parts]:
-        """Mixes two batches by the compiled function, their values checked before it.
-
-        Args:
-          first: a batch.
-          second: a batch like it.
-          params: the sampled ones.
-          keep_first: return the first batch too, unmixed.
-
-        Returns:
-          The first batch or None, and the mixed one.
-        """
-        checked = [
-            *elements.check_same_shapes(self.mixer.name, first, second),
-            *self.check_values(first, second),
-        ]
-        with tf.control_dependencies(checked):
-            return self._compiled(first, second, params, keep_first)
-
-    def mix_in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
-        """Mixes example i with example `partner[i]`, compiled and checked."""
-        with tf.control_dependencies(self.check_values(batch)):
-            return self._compiled_in_batch(batch, partner, params)
-
-    def joined(self, first: Parts | None, mixed: Parts, like: Any) -> Any:
-        """The element of what `mix` returned; two of them where the first is kept."""
-        if first is None:
-            return elements.join(mixed, like)
-        return elements.join(first, like), elements.join(mixed, like)
-
-    def check_values(self, *batches: Parts) -> list[tf.Operation]:
-        """Operations that raise at bad labels and sizes; XLA would drop them."""
-        flat = [tf.nest.flatten(parts.targets) for parts in batches]
-        labels = [
-            check
-            for kind, *targets in zip(tf.nest.flatten(self.targets), *flat)
-            for check in kind.check_values(self.mixer.name, *targets)
-        ]
-        sizes = [check for b in batches for check in self.mixer.check_values(b)]
-        return [*labels, *sizes]
-
-    @functools.cached_property
-    def _compiled(self) -> Callable[..., tuple[Parts | None, Parts]]:
-        return self._function(self.mix_unchecked)
-
-    @functools.cached_property
-    def _compiled_in_batch(self) -> Callable[..., Parts]:
-        return self._function(self._in_batch)
-
-    def _function(self, mix: Callable[..., Any]) -> Callable[..., Any]:
-        # TensorFlow counts retracings by code object, and would warn that plans of
-        # several specs were one function that is traced again and again. It has no
-        # code object to go by here: `_get_key_for_call_stats` in
-        # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/eager/polymorphic_function/polymorphic_function.py
-        return tf.function(
-            functools.partial(mix), jit_compile=self.jit_compile, autograph=False
-        )
-
-    def mix_unchecked(
-        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
-    ) -> tuple[Parts | None, Parts]:
-        """`mix` as a pure function, for a compiled function around it."""
-        if self.mixer.is_off():
-            # This is what mixing at λ = 1 gives, without a look at the second batch.
-            unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
-            return unmixed if keep_first else None, unmixed
-        recipe = self.mixer.recipe(first, second, params)
-        mixed = Parts(
-            elements.map_nest(recipe.feature, first.features, second.features),
-            *targets.mix(self.targets, first, second, recipe),
-            elements.map_nest(
-                lambda a, b: _longer(a, b, recipe.lam), first.lengths, second.lengths
-            ),
-        )
-        return self._unmixed(first, recipe) if keep_first else None, mixed
-
-    def _in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
-        def mixed() -> Parts:
-            chosen = self.mixer.partner_of(batch, params, partner)
-            second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
-            return self.mix_unchecked(batch, second, params)[1]
-
-        # A batch of one has no partners. Some mixers would change an example that they
-        # mix with itself.
-        def unmixed() -> Parts:
-            return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
-
-        size = elements.batch_size(batch)
-        if isinstance(size, int):
-            return mixed() if size > 1 else unmixed()
-        return elements.cond(size > 1, mixed, unmixed)
-
-    def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
-        """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
-        return Parts(
-            elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
-            *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
-            batch.lengths,
-        )
-
-
-def _all_of_first(recipe: Recipe) -> Recipe:
-    """λ = 1, in the shapes of the recipe's."""
-    ones = tf.ones_like(recipe.lam)
-    if recipe.share is None:
-        return recipe._replace(lam=ones, second=None)
-    return recipe._replace(
-        lam=ones, share=lambda t: tf.ones_like(recipe.share_of(t)), second=None
-    )
-
-
-def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
-    """The longer length, or what is not padding in both; of one where only it is."""
-    either = tf.logical_or if first.dtype == tf.bool else tf.maximum
-    return at_ends(lam, first, second, either(first, second))

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -76,6 +76,10 @@ class RandomChoice(Mixer):
     _: dataclasses.KW_ONLY
     weights: tuple[float, ...] | None = None
     per: str = "batch"
+
+    # Whether all mixers are computed and one is taken, for a gradient: XLA can compile
+    # none of `tf.switch_case`.
+    computes_all: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
         """Refuses arguments that cannot be, and mixers of different outputs."""
@@ -195,7 +199,7 @@ class RandomChoice(Mixer):
     def _choose(
         self, params: RandomChoiceParams, made_by: Sequence[Callable[[], tf.Tensor]]
     ) -> tf.Tensor:
-        if self.per == "batch":
+        if self.per == "batch" and not self.computes_all:
             return tf.switch_case(params.choice[0], list(made_by))
         chosen, *others = (make() for make in made_by)
         for k, other in enumerate(others, start=1):

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
-from tfmixup.mixers.base import Mixer, Plan
+from tfmixup.mixers.base import Mixer
+from tfmixup.mixers.plan import Plan
 from tfmixup.pairing import stages
 
 __all__ = ["from_tensors"]

@@ -1,0 +1,250 @@
+"""Places in a model where `MixingModel` mixes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmixup import elements
+from tfmixup.elements import Parts
+from tfmixup.keras.steps import STEP
+from tfmixup.mixers import Mixer, RandomChoice
+
+__all__ = ["Mix", "Places"]
+
+
+@keras.saving.register_keras_serializable(package="tfmixup")
+class Mix(keras.layers.Layer):
+    """A place in a model where `MixingModel` mixes; anywhere else it changes nothing.
+
+    `MixingModel(model, mixer, at="layer")` puts one behind a layer of a functional or
+    sequential model. Put it into a model of your own class yourself, and give it as
+    `at`. What passes is mixed in the wrapper's training step alone: `evaluate`,
+    `predict` and calls return what came.
+
+    Args:
+      name: by which `at` may name it.
+
+    Examples:
+      >>> x = tf.ones([2, 3])
+      >>> Mix()(x) is not None
+      True
+    """
+
+    def __init__(self, name: str | None = None, **kwargs: Any) -> None:
+        # What passes keeps its dtype.
+        super().__init__(name=name, **{"autocast": False, **kwargs})
+        self.supports_masking = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """There are no weights."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Mixes in a training step of the wrapper, else returns what came.
+
+        Args:
+          inputs: a tensor (B, ...), or a nest of such.
+          mask: their padding masks (B, T), or None.
+
+        Returns:
+          A nest like `inputs`.
+        """
+        step = STEP.get()
+        return inputs if step is None else step.mix(self.name, inputs, mask)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The masks of the mixture: a place counts where it does in either example."""
+        step = STEP.get()
+        return mask if step is None else step.masks.get(self.name, mask)
+
+    def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
+        """Shapes and dtypes of what came."""
+        return keras.tree.map_structure(
+            lambda x: keras.KerasTensor(x.shape, x.dtype), inputs
+        )
+
+
+class Places:
+    """Where a model is mixed: found when it is built, and checked.
+
+    Attributes:
+      names: of the layers behind which is mixed; None for the inputs.
+      mixers: the mixer for each, which gives hidden tensors back in their own dtype.
+    """
+
+    def __init__(self, model: keras.Model, mixer: Mixer, at: Any) -> None:
+        given = list(at) if isinstance(at, (list, tuple)) else [at]
+        self._own = {p.name: p for p in given if isinstance(p, Mix)}
+        self.names = tuple(map(_name_of, given))
+        self.mixer = mixer
+        if not given or len(set(self.names)) < len(given):
+            raise ValueError(
+                f"at={at!r} must name one place or more, each once: a layer, its name, "
+                "or None for the inputs."
+            )
+        hidden = [name for name in self.names if name is not None]
+        layers = {layer.name: layer for layer in model.layers} | self._own
+        for name in hidden:
+            if name not in layers:
+                raise ValueError(
+                    f"at={name!r} is no layer of the model, whose layers are "
+                    f"{sorted(layers)}. Of a model within the model, name the inner "
+                    "model."
+                )
+        for layer in given:
+            if isinstance(layer, keras.Layer) and layers[layer.name] is not layer:
+                raise ValueError(f"at={layer!r} is no layer of the model.")
+        self._own |= {n: layers[n] for n in hidden if isinstance(layers[n], Mix)}
+        self._inserted = {n for n in hidden if n not in self._own}
+        if self._inserted and not _is_graph(model):
+            raise TypeError(
+                f"at={sorted(self._inserted)[0]!r} needs a functional or sequential "
+                f"model, got {type(model).__name__}. Put a tfmixup.keras.Mix into its "
+                "call, and give that layer as `at`."
+            )
+        self._network: keras.Model | None = None
+        if model.built:
+            self.find(model)
+
+    def find(self, model: keras.Model) -> None:
+        """Makes the model with mixing in it, and checks that it can be mixed."""
+        if self._network is not None or not _is_graph(model) or not model.built:
+            return
+        if None in self.names:
+            self._check(None, model.inputs)
+        if isinstance(model, keras.Sequential):
+            model = keras.Model(model.inputs, model.outputs)
+
+        def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+            if layer.name in self._own:
+                self._check(layer.name, args[0])
+            inferred = _inferred_masks(layer)
+            kwargs = {k: v for k, v in kwargs.items() if k not in inferred}
+            made = layer(*args, **kwargs)
+            if layer.name not in self._inserted:
+                return made
+            self._check(layer.name, made)
+            return Mix(name=layer.name + _SUFFIX)(made)
+
+        # The layers themselves are called again, so that weights and masks are theirs.
+        self._network = keras.models.clone_model(
+            model, clone_function=lambda layer: layer, call_function=call
+        )
+
+    def network(self, model: keras.Model) -> keras.Model:
+        """The model with mixing in it."""
+        return model if self._network is None else self._network
+
+    def place_of(self, name: str | None) -> int | None:
+        """Which place a `Mix` layer is; None where it is none of these."""
+        if name is not None and name not in self._own:
+            name = name.removesuffix(_SUFFIX)
+        return self.names.index(name) if name in self.names else None
+
+    def mixer_at(self, name: str | None, features: Any) -> Mixer:
+        """The mixer for the inputs, or for hidden tensors."""
+        if name is None:
+            return self.mixer
+        dtypes = {x.dtype for x in tf.nest.flatten(features)}
+        return _hidden(self.mixer, tf.as_dtype(dtypes.pop()).name)
+
+    def _check(self, name: str | None, features: Any) -> None:
+        """Refuses tensors that the mixer cannot mix, by their shapes and dtypes."""
+        what = "the inputs" if name is None else f"what layer {name!r} returns"
+        specs = keras.tree.map_structure(
+            lambda x: tf.TensorSpec(x.shape, x.dtype), features
+        )
+        flat = tf.nest.flatten(specs)
+        for spec in flat:
+            if name is not None and not spec.dtype.is_floating:
+                raise TypeError(
+                    f"{what} cannot be mixed: {elements.describe(spec)}. Name a layer "
+                    "that returns floats, such as the embedding behind it."
+                )
+        if name is not None and len({spec.dtype for spec in flat}) > 1:
+            raise TypeError(f"{what} has several dtypes, {flat}: mix before it.")
+        for mixer in _each(self.mixer_at(name, specs)):
+            if not mixer.options.moves_pixels:
+                continue
+            try:
+                mixer.check_spec(Parts(specs, ()))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{mixer!r} cannot mix {what}: {error}") from None
+
+
+_SUFFIX = "_mixed"
+
+
+def _inferred_masks(layer: Any) -> set[str]:
+    """Masks that Keras has found by itself in the calls of a layer, by argument.
+
+    It keeps them in the graph as if they had been given, so that a layer that is called
+    again behind a place would have the mask of before. `Layer.__call__` in
+    https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/layer.py
+    """
+    inferred, given = set(), set()
+    for node in getattr(layer, "_inbound_nodes", ()):
+        found = [getattr(x, "_keras_mask", None) for x in node.input_tensors]
+        for name, mask in node.arguments.kwargs.items():
+            if name != "mask" and not name.endswith("_mask"):
+                continue
+            flat = [m for m in keras.tree.flatten(mask) if m is not None]
+            own = [any(m is one for one in found) for m in flat]
+            (inferred if flat and all(own) else given).add(name)
+            if not flat:
+                given.discard(name)
+    if inferred & given:
+        raise TypeError(
+            f"layer {layer.name!r} is called with a mask of yours and with its input's: "
+            "which is meant behind a place is not known. Use two layers."
+        )
+    return inferred
+
+
+def _name_of(place: Any) -> str | None:
+    if isinstance(place, keras.Layer):
+        return place.name
+    if place is None or isinstance(place, str):
+        return place
+    raise TypeError(
+        f"at must be None, a layer, its name or a list of such, got {place!r} "
+        f"({type(place).__name__})."
+    )
+
+
+def _is_graph(model: keras.Model) -> bool:
+    """Whether it is functional or sequential."""
+    return isinstance(model, (_functional(), keras.Sequential))
+
+
+@functools.cache
+def _functional() -> type:
+    """The class of functional models, which Keras does not export."""
+    x = keras.Input([1], name="x")
+    return type(keras.Model(x, x, name="functional"))
+
+
+def _each(mixer: Mixer) -> list[Mixer]:
+    if not isinstance(mixer, RandomChoice):
+        return [mixer]
+    return [one for inner in mixer.mixers for one in _each(inner)]
+
+
+def _hidden(mixer: Mixer, dtype: str) -> Mixer:
+    """The same mixer for hidden tensors, with a gradient."""
+    if isinstance(mixer, RandomChoice):
+        mixers = tuple(_hidden(inner, dtype) for inner in mixer.mixers)
+        made: Any = dataclasses.replace(mixer, mixers=mixers)
+        object.__setattr__(made, "computes_all", True)
+        return made
+    made = copy.copy(mixer)  # a mixer of one's own need not be a dataclass
+    fields = {"dtype": dtype, "length_keys": (), "keep_keys": ()}
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    made.check_arguments()
+    return made

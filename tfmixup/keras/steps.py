@@ -1,0 +1,154 @@
+"""A training step in which a model is mixed: what is drawn, and what comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from tfmixup import checks, elements, seeding
+from tfmixup.elements import Parts
+from tfmixup.mixers import Mixer
+
+if TYPE_CHECKING:
+    from tfmixup.keras.places import Places
+
+__all__ = ["NAME", "STEP", "Step"]
+
+NAME = "tfmixup.keras.MixingModel"
+
+
+class Step:
+    """A training step: what is drawn for it, and the labels that come of it.
+
+    Args:
+      places: where.
+      x: the inputs, of which the batch size is read.
+      y: labels, not encoded.
+      sample_weight: their weights, or None.
+      seed: int32 tensor of shape (2,).
+    """
+
+    def __init__(
+        self, places: Places, x: Any, y: Any, sample_weight: Any, seed: tf.Tensor
+    ) -> None:
+        _check_not_mixed(places.mixer, y)
+        self.places = places
+        self.masks: dict[str, Any] = {}
+        given = (
+            () if y is None else (y,) if sample_weight is None else (y, sample_weight)
+        )
+        self._labels = given
+        for_place, for_partner, for_params = seeding.split(seed, 3)
+        self._place: tf.Tensor | None = None
+        if len(places.names) > 1:
+            n = tf.constant(len(places.names))
+            self._place = seeding.integers([], for_place, below=n)
+        size = elements.batch_size(Parts(x, ()))
+        self._partner = seeding.partners(size, for_partner)
+        self._params = places.mixer.sample(size, for_params)
+        self._mixed: dict[int, Parts] = {}
+
+    @contextlib.contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Lets the layers of the model find this step."""
+        token = STEP.set(self)
+        try:
+            yield
+        finally:
+            STEP.reset(token)
+
+    def mix(self, name: str | None, features: Any, mask: Any) -> Any:
+        """Mixes what passes a place, if it is one and the one drawn."""
+        k = self.places.place_of(name)
+        if k is None:
+            return features
+        with checks.named(NAME):
+            mixer = self.places.mixer_at(self.places.names[k], features)
+            masks = _by_number(mask)
+            parts = mixer.split((features, *self._labels))
+            lengths = parts.lengths or {}
+            parts = parts._replace(lengths={**lengths, **masks} or None)
+            mixed = mixer.plan_of(parts).mix_in_batch(
+                parts, self._partner, self._params
+            )
+        self._mixed[k] = mixed
+        if masks:
+            self.masks[str(name)] = _like(
+                mask, {m: self._drawn(k, mixed.lengths[m], masks[m]) for m in masks}
+            )
+        lengths = {key: mixed.lengths[key] for key in lengths} or None
+        left = elements.join(
+            mixed._replace(lengths=lengths), (features, *self._labels)
+        )[0]
+        return tf.nest.map_structure(
+            lambda new, old: self._drawn(k, new, tf.cast(old, new.dtype)),
+            left,
+            features,
+        )
+
+    def labels(self) -> tuple[Any, Any]:
+        """The mixed labels and weights of the place that was drawn."""
+        missing = [n for k, n in enumerate(self.places.names) if k not in self._mixed]
+        if missing:
+            raise RuntimeError(
+                f"layer {missing[0]!r} of `at` was not called in this training step: "
+                "nothing was mixed there. Name a layer that every call passes."
+            )
+        (_, mixed), *others = self._mixed.items()
+        made = mixed.targets, mixed.weights
+        for k, other in others:
+            made = tuple(
+                elements.map_nest(
+                    lambda new, old, k=k: self._drawn(k, new, old), new, old
+                )
+                for new, old in zip((other.targets, other.weights), made)
+            )
+        y, weights = made
+        return (y if self._labels else None), weights
+
+    def _drawn(self, k: int, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        return new if self._place is None else tf.where(self._place == k, new, old)
+
+
+# The layers of a model are called by Keras, which has no argument for a step. Replicas
+# run in threads, each of which has its own value.
+STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
+    "tfmixup_step", default=None
+)
+
+
+def _by_number(mask: Any) -> dict[str, tf.Tensor]:
+    flat = [] if mask is None else keras.tree.flatten(mask)
+    return {f"mask {k}": m for k, m in enumerate(flat) if m is not None}
+
+
+def _like(mask: Any, mixed: dict[str, tf.Tensor]) -> Any:
+    flat = keras.tree.flatten(mask)
+    new = [mixed.get(f"mask {k}") for k in range(len(flat))]
+    return keras.tree.pack_sequence_as(mask, new)
+
+
+def _check_not_mixed(mixer: Mixer, y: Any) -> None:
+    """Refuses labels of a data set that was mixed already."""
+    options, flat = mixer.options, tf.nest.flatten(() if y is None else y)
+    leave_out = (
+        "Give the data set unmixed; or, if it has one-hot labels, leave num_classes "
+        "out."
+    )
+    encoded = flat and not any(target.dtype.is_integer for target in flat)
+    if options.num_classes is not None and encoded:
+        raise ValueError(
+            f"num_classes={options.num_classes} is for class ids, and the labels are "
+            f"{elements.describe(flat[0])}: mixed already, or one-hot. {leave_out}"
+        )
+    triple = isinstance(y, (tuple, list)) and len(flat) == 3
+    if options.targets == "pair" and triple and flat[2].dtype.is_floating:
+        raise ValueError(
+            "the labels are (y_i, y_j, λ), so that the data set is mixed already. Give "
+            "it unmixed."
+        )

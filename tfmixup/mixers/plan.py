@@ -1,0 +1,162 @@
+"""Plan: a mixer for batches of one spec, and how it mixes them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from tfmixup import elements, kinds, specs, targets
+from tfmixup.blending import Recipe, at_ends
+from tfmixup.elements import Parts
+
+if TYPE_CHECKING:
+    from tfmixup.mixers.base import Mixer
+
+__all__ = ["Plan"]
+
+
+class Plan:
+    """A mixer for batches of one spec: what the spec decides is decided here, once.
+
+    Args:
+      mixer: how two batches become one.
+      spec: of the batches.
+
+    Raises:
+      TypeError, ValueError: such batches cannot be mixed.
+    """
+
+    def __init__(self, mixer: Mixer, spec: Parts) -> None:
+        options = mixer.options
+        specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
+        mixer.check_spec(spec)
+        self.mixer, self.dtype = mixer, options.dtype
+        self.targets = kinds.resolve(spec, options)
+        self.jit_compile = options.jit_compile
+        if self.jit_compile == "auto":
+            self.jit_compile = elements.static_but_batch(spec)
+
+    def mix(
+        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
+    ) -> tuple[Parts | None, Parts]:
+        """Mixes two batches by the compiled function, their values checked before it.
+
+        Args:
+          first: a batch.
+          second: a batch like it.
+          params: the sampled ones.
+          keep_first: return the first batch too, unmixed.
+
+        Returns:
+          The first batch or None, and the mixed one.
+        """
+        checked = [
+            *elements.check_same_shapes(self.mixer.name, first, second),
+            *self.check_values(first, second),
+        ]
+        with tf.control_dependencies(checked):
+            return self._compiled(first, second, params, keep_first)
+
+    def mix_in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
+        """Mixes example i with example `partner[i]`, compiled and checked."""
+        with tf.control_dependencies(self.check_values(batch)):
+            return self._compiled_in_batch(batch, partner, params)
+
+    def joined(self, first: Parts | None, mixed: Parts, like: Any) -> Any:
+        """The element of what `mix` returned; two of them where the first is kept."""
+        if first is None:
+            return elements.join(mixed, like)
+        return elements.join(first, like), elements.join(mixed, like)
+
+    def check_values(self, *batches: Parts) -> list[tf.Operation]:
+        """Operations that raise at bad labels and sizes; XLA would drop them."""
+        flat = [tf.nest.flatten(parts.targets) for parts in batches]
+        labels = [
+            check
+            for kind, *targets in zip(tf.nest.flatten(self.targets), *flat)
+            for check in kind.check_values(self.mixer.name, *targets)
+        ]
+        sizes = [check for b in batches for check in self.mixer.check_values(b)]
+        return [*labels, *sizes]
+
+    @functools.cached_property
+    def _compiled(self) -> Callable[..., tuple[Parts | None, Parts]]:
+        return self._function(self.mix_unchecked)
+
+    @functools.cached_property
+    def _compiled_in_batch(self) -> Callable[..., Parts]:
+        return self._function(self._in_batch)
+
+    def _function(self, mix: Callable[..., Any]) -> Callable[..., Any]:
+        # TensorFlow counts retracings by code object, and would warn that plans of
+        # several specs were one function that is traced again and again. It has no
+        # code object to go by here: `_get_key_for_call_stats` in
+        # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/eager/polymorphic_function/polymorphic_function.py
+        return tf.function(
+            functools.partial(mix), jit_compile=self.jit_compile, autograph=False
+        )
+
+    def mix_unchecked(
+        self, first: Parts, second: Parts, params: Any, keep_first: bool = False
+    ) -> tuple[Parts | None, Parts]:
+        """`mix` as a pure function, for a compiled function around it."""
+        if self.mixer.is_off():
+            # This is what mixing at λ = 1 gives, without a look at the second batch.
+            unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
+            return unmixed if keep_first else None, unmixed
+        recipe = self.mixer.recipe(first, second, params)
+        mixed = Parts(
+            elements.map_nest(recipe.feature, first.features, second.features),
+            *targets.mix(self.targets, first, second, recipe),
+            elements.map_nest(
+                lambda a, b: _longer(a, b, recipe.lam), first.lengths, second.lengths
+            ),
+        )
+        return self._unmixed(first, recipe) if keep_first else None, mixed
+
+    def _in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
+        def mixed() -> Parts:
+            chosen = self.mixer.partner_of(batch, params, partner)
+            second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
+            return self.mix_unchecked(batch, second, params)[1]
+
+        # A batch of one has no partners. Some mixers would change an example that they
+        # mix with itself.
+        def unmixed() -> Parts:
+            return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
+
+        size = elements.batch_size(batch)
+        if isinstance(size, int):
+            return mixed() if size > 1 else unmixed()
+        # Not tf.cond, whose gradient XLA cannot compile: it would keep values of a
+        # branch as Optionals.
+        return elements.map_parts(
+            lambda one, other: tf.where(size > 1, one, other), mixed(), unmixed()
+        )
+
+    def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
+        """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
+        return Parts(
+            elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
+            *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
+            batch.lengths,
+        )
+
+
+def _all_of_first(recipe: Recipe) -> Recipe:
+    """λ = 1, in the shapes of the recipe's."""
+    ones = tf.ones_like(recipe.lam)
+    if recipe.share is None:
+        return recipe._replace(lam=ones, second=None)
+    return recipe._replace(
+        lam=ones, share=lambda t: tf.ones_like(recipe.share_of(t)), second=None
+    )
+
+
+def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
+    """The longer length, or what is not padding in both; of one where only it is."""
+    either = tf.logical_or if first.dtype == tf.bool else tf.maximum
+    return at_ends(lam, first, second, either(first, second))
