@@ -19,6 +19,28 @@ __all__ = ["Mix", "Places"]
 
 
 @keras.saving.register_keras_serializable(package="tfmixup")
+class _MixedMask(keras.Operation):
+    """The padding masks of what passes a `Mix`.
+
+    Args:
+      place: the name of that layer.
+    """
+
+    def __init__(self, place: str, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.place = place
+
+    def call(self, inputs: Any, mask: Any) -> Any:
+        step = STEP.get()
+        return mask if step is None else step.mix_masks(self.place, inputs, mask)
+
+    def compute_output_spec(self, inputs: Any, mask: Any) -> Any:
+        return keras.tree.map_structure(
+            lambda m: None if m is None else keras.KerasTensor(m.shape, m.dtype), mask
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfmixup")
 class Mix(keras.layers.Layer):
     """A place in a model where `MixingModel` mixes; anywhere else it changes nothing.
 
@@ -59,8 +81,10 @@ class Mix(keras.layers.Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks of the mixture: a place counts where it does in either example."""
-        step = STEP.get()
-        return mask if step is None else step.masks.get(self.name, mask)
+        if mask is None:
+            return None
+        # In a functional model this is a node of its own, on which later layers depend.
+        return _MixedMask(self.name)(inputs, mask)
 
     def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
         """Shapes and dtypes of what came."""
@@ -123,7 +147,7 @@ class Places:
         def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
             if layer.name in self._own:
                 self._check(layer.name, args[0])
-            inferred = _inferred_masks(layer)
+            inferred = _inferred_masks(layer, model)
             kwargs = {k: v for k, v in kwargs.items() if k not in inferred}
             made = layer(*args, **kwargs)
             if layer.name not in self._inserted:
@@ -180,28 +204,31 @@ class Places:
 _SUFFIX = "_mixed"
 
 
-def _inferred_masks(layer: Any) -> set[str]:
+def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
     """Masks that Keras has found by itself in the calls of a layer, by argument.
 
     It keeps them in the graph as if they had been given, so that a layer that is called
     again behind a place would have the mask of before. `Layer.__call__` in
     https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/layer.py
     """
-    inferred, given = set(), set()
-    for node in getattr(layer, "_inbound_nodes", ()):
+    inferred: set[str] = set()
+    given: set[str] = set()
+    nodes = [node for depth in model._nodes_by_depth.values() for node in depth]
+    for node in nodes:
+        if node.operation is not layer:
+            continue
         found = [getattr(x, "_keras_mask", None) for x in node.input_tensors]
         for name, mask in node.arguments.kwargs.items():
             if name != "mask" and not name.endswith("_mask"):
                 continue
             flat = [m for m in keras.tree.flatten(mask) if m is not None]
-            own = [any(m is one for one in found) for m in flat]
-            (inferred if flat and all(own) else given).add(name)
-            if not flat:
-                given.discard(name)
+            if flat:
+                own = all(any(m is one for one in found) for m in flat)
+                (inferred if own else given).add(name)
     if inferred & given:
         raise TypeError(
-            f"layer {layer.name!r} is called with a mask of yours and with its input's: "
-            "which is meant behind a place is not known. Use two layers."
+            f"layer {layer.name!r} is called with a mask of yours and with its "
+            "input's: which is meant behind a place is not known. Use two layers."
         )
     return inferred
 

@@ -38,7 +38,6 @@ class Step:
     ) -> None:
         _check_not_mixed(places.mixer, y)
         self.places = places
-        self.masks: dict[str, Any] = {}
         given = (
             () if y is None else (y,) if sample_weight is None else (y, sample_weight)
         )
@@ -52,6 +51,8 @@ class Step:
         self._partner = seeding.partners(size, for_partner)
         self._params = places.mixer.sample(size, for_params)
         self._mixed: dict[int, Parts] = {}
+        self._done: dict[tuple[int, int], tuple[Any, Parts]] = {}
+        self._masks: dict[tuple[int, int], dict[str, tf.Tensor]] = {}
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
@@ -67,29 +68,52 @@ class Step:
         k = self.places.place_of(name)
         if k is None:
             return features
+        mixed = self._parts(k, features, mask)
+        self._mixed[k] = mixed
+        made = elements.join(mixed, (features, *self._labels))[0]
+        return tf.nest.map_structure(
+            lambda new, old: self._drawn(k, new, tf.cast(old, new.dtype)),
+            made,
+            features,
+        )
+
+    def mix_masks(self, name: str, features: Any, mask: Any) -> Any:
+        """The padding masks of what passes a place: those of either example."""
+        k = self.places.place_of(name)
+        if k is None:
+            return mask
+        self._parts(k, features, mask)
+        mixed = self._masks[k, id(features)]
+        flat = [
+            old if old is None else self._drawn(k, mixed[f"mask {m}"], old)
+            for m, old in enumerate(keras.tree.flatten(mask))
+        ]
+        return keras.tree.pack_sequence_as(mask, flat)
+
+    def _parts(self, k: int, features: Any, mask: Any) -> Parts:
+        """Mixes at place k, once for features and masks."""
+        key = k, id(features)
+        if key in self._done:
+            return self._done[key][1]
+        masks = {
+            f"mask {m}": value
+            for m, value in enumerate(keras.tree.flatten(mask))
+            if value is not None
+        }
         with checks.named(NAME):
             mixer = self.places.mixer_at(self.places.names[k], features)
-            masks = _by_number(mask)
             parts = mixer.split((features, *self._labels))
             lengths = parts.lengths or {}
             parts = parts._replace(lengths={**lengths, **masks} or None)
             mixed = mixer.plan_of(parts).mix_in_batch(
                 parts, self._partner, self._params
             )
-        self._mixed[k] = mixed
-        if masks:
-            self.masks[str(name)] = _like(
-                mask, {m: self._drawn(k, mixed.lengths[m], masks[m]) for m in masks}
-            )
-        lengths = {key: mixed.lengths[key] for key in lengths} or None
-        left = elements.join(
-            mixed._replace(lengths=lengths), (features, *self._labels)
-        )[0]
-        return tf.nest.map_structure(
-            lambda new, old: self._drawn(k, new, tf.cast(old, new.dtype)),
-            left,
-            features,
-        )
+        of_all = mixed.lengths or {}
+        self._masks[key] = {name: of_all[name] for name in masks}
+        lengths = {name: of_all[name] for name in lengths}
+        mixed = mixed._replace(lengths=lengths or None)
+        self._done[key] = features, mixed  # held, so that no other has this id
+        return mixed
 
     def labels(self) -> tuple[Any, Any]:
         """The mixed labels and weights of the place that was drawn."""
@@ -120,17 +144,6 @@ class Step:
 STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
     "tfmixup_step", default=None
 )
-
-
-def _by_number(mask: Any) -> dict[str, tf.Tensor]:
-    flat = [] if mask is None else keras.tree.flatten(mask)
-    return {f"mask {k}": m for k, m in enumerate(flat) if m is not None}
-
-
-def _like(mask: Any, mixed: dict[str, tf.Tensor]) -> Any:
-    flat = keras.tree.flatten(mask)
-    new = [mixed.get(f"mask {k}") for k in range(len(flat))]
-    return keras.tree.pack_sequence_as(mask, new)
 
 
 def _check_not_mixed(mixer: Mixer, y: Any) -> None:
