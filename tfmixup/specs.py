@@ -305,7 +305,8 @@ def _refuse_names(spec: Any, came: str, path: _Path, keyed: bool) -> None:
         how = f"name {path[0]!r} in keep_keys (and not in feature_keys)"
     raise TypeError(
         f"features must be quantities, got {came}. {why} Cast quantities to float32. "
-        f"Leave names unmixed: {how}. Or mix their embeddings inside the network."
+        f"Leave names unmixed: {how}. Or mix their "
+        "embeddings inside the network: keras.MixingModel(model, mixer, at=...)."
         + besides
         + see_docs("text_and_categories")
     )

@@ -1,6 +1,6 @@
 """What mixing costs a training step: in the step against in the pipeline.
 
-`python -m tests.benchmarks.training` prints a table. All ways take turns in every round.
+`python -m tests.benchmarks.training` prints a table. All ways take turns.
 """
 
 from __future__ import annotations

@@ -375,7 +375,7 @@ def test_a_model_of_ones_own_has_its_own_place():
         def call(self, x):
             return self.last(self.place(self.first(x)))
 
-    x, y = data()
+    x, _ = data()
     for at in ("here", None):
         trainer = MixingModel(
             Own(), tfmixup.MixUp(1.0, num_classes=SIZE), at=at, seed=1
@@ -470,6 +470,31 @@ def test_names_are_refused_as_a_place():
         TypeError, match="what layer 'ids' returns cannot be mixed: int"
     ):
         MixingModel(model, tfmixup.MixUp(), at="ids")
+
+
+def test_inputs_that_are_names_are_refused():
+    x = keras.Input([4], dtype="int32")
+    model = keras.Model(x, keras.layers.Embedding(5, 2)(x))
+    with pytest.raises(TypeError, match="cannot mix the inputs: features must be quantities, got int32"):
+        MixingModel(model, tfmixup.MixUp())
+    strings = keras.Input([], dtype="string")
+    model = keras.Model(strings, keras.layers.Identity()(strings))
+    with pytest.raises(TypeError, match="cannot mix the inputs: features"):
+        MixingModel(model, tfmixup.MixUp())
+
+
+def test_a_dict_of_inputs_keeps_what_is_named():
+    inputs = {"a": keras.Input([2], name="a"), "id": keras.Input([1], name="id")}
+    out = keras.layers.Concatenate()([inputs["a"], inputs["id"]])
+    mixer = tfmixup.MixUp(1.0, num_classes=SIZE, keep_keys=("id",))
+    trainer = MixingModel(keras.Model(inputs, out), mixer, seed=1)
+    x = {"a": np.eye(SIZE, 2), "id": np.arange(SIZE, dtype=np.float32)[:, np.newaxis]}
+    seen = look(trainer, x, np.arange(SIZE))
+    np.testing.assert_array_equal(seen.y_pred[:, 2], np.arange(SIZE))
+    assert np.max(seen.y_true) < 1
+    missing = tfmixup.MixUp(keep_keys=("word",))
+    with pytest.raises(KeyError, match="cannot mix the inputs: elements have no key"):
+        MixingModel(keras.Model(inputs, out), missing)
 
 
 def test_a_place_in_a_model_of_ones_own_needs_mix():

@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from tfmixup import elements
-from tfmixup.elements import Parts
 from tfmixup.keras.steps import STEP
 from tfmixup.mixers import Mixer, RandomChoice
+from tfmixup.specs import check_batched
 
 __all__ = ["Mix", "Places"]
 
@@ -140,7 +140,7 @@ class Places:
         if self._network is not None or not _is_graph(model) or not model.built:
             return
         if None in self.names:
-            self._check(None, model.inputs)
+            self._check(None, model.input)
         if isinstance(model, keras.Sequential):
             model = keras.Model(model.inputs, model.outputs)
 
@@ -193,12 +193,15 @@ class Places:
         if name is not None and len({spec.dtype for spec in flat}) > 1:
             raise TypeError(f"{what} has several dtypes, {flat}: mix before it.")
         for mixer in _each(self.mixer_at(name, specs)):
-            if not mixer.options.moves_pixels:
-                continue
             try:
-                mixer.check_spec(Parts(specs, ()))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"{mixer!r} cannot mix {what}: {error}") from None
+                parts = mixer.split((specs,))
+                sure = mixer.integers_are_quantities
+                check_batched(parts, mixer.options.dtype, sure)
+                if mixer.options.moves_pixels:  # others may want to see a label
+                    mixer.check_spec(parts)
+            except (TypeError, ValueError, KeyError) as error:
+                reason = error.args[0]  # not the repr that str() of a KeyError is
+                raise type(error)(f"{mixer!r} cannot mix {what}: {reason}") from None
 
 
 _SUFFIX = "_mixed"
