@@ -56,6 +56,9 @@ PIPELINES = {
     "small buffer": lambda seed: two_streams(seed, shuffle_buffer_size=5),
     "remainder": lambda seed: two_streams(seed, drop_remainder=False),
     "originals": lambda seed: two_streams(seed, keep_originals=True),
+    "originals in one batch": lambda seed: two_streams(
+        seed, keep_originals="same_batch"
+    ),
     "partner": lambda seed: two_streams(seed, partner=source().skip(15)),
     "unknown length": lambda seed: two_streams(
         seed, dataset=source().filter(lambda x, y: True), drop_remainder=False

@@ -25,7 +25,7 @@ def from_tensors(
     *,
     partner: Any = None,
     drop_remainder: bool = True,
-    keep_originals: bool = False,
+    keep_originals: bool | str = False,
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Makes a dataset of mixed batches of arrays that fit in memory.
@@ -50,7 +50,9 @@ def from_tensors(
       drop_remainder: drop a last batch of fewer than B examples, so that every shape is
         static; TPUs need that.
       keep_originals: emit every batch of the first order too, cast and encoded but not
-        mixed, before its mixed batch: twice the length.
+        mixed. True emits it before its mixed batch: twice the length. "same_batch"
+        makes one batch of 2·B examples, first the originals: the mean of a loss is then
+        half of originals and half of mixed examples, as in RegMixup.
       seed: the same integer and the same arrays give the same stream, epoch after epoch
         (each of which differs from the last), for any number of parallel calls. None
         gives another stream in every run. As everywhere in tf.data, a seed set by
@@ -75,9 +77,12 @@ def from_tensors(
 
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
+      Pinto et al., "RegMixup: Mixup as a Regularizer Can Surprisingly Improve Accuracy
+        and Out Distribution Robustness", 2022, arXiv 2206.14502
     """
-    flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(
+        mixer, batch_size, drop_remainder, seed, keep_originals
+    )
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
@@ -103,7 +108,7 @@ def from_tensors(
     mix = _mix(plan, (first, second), batch_size, drop_remainder, keep_originals)
     mixed = stages.map_batches([tf.data.Dataset.range(batches), epochs, draws], mix)
     mixed = stages.keep_epochs(mixed, words, order_words)
-    return stages.with_originals(mixed) if keep_originals else mixed
+    return stages.with_originals(mixed) if keep_originals is True else mixed
 
 
 def _read(
@@ -331,7 +336,11 @@ def _permutations(length: int, count: int, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _mix(
-    plan: Plan, arrays: tuple[Any, Any], size: int, whole: bool, keep_first: bool
+    plan: Plan,
+    arrays: tuple[Any, Any],
+    size: int,
+    whole: bool,
+    keep_originals: bool | str,
 ) -> Callable[[Any], Any]:
     """The map function: a batch's number, orders and parameters to a mixed batch."""
     mixer, options = plan.mixer, plan.mixer.options
@@ -343,7 +352,10 @@ def _mix(
     @tf.function(jit_compile=bool(options.jit_compile), autograph=False)
     def mix_rows(first: Parts, second: Parts, rows: _Orders, params: Any) -> Any:
         return plan.mix_unchecked(
-            _gather(first, rows.first), _gather(second, rows.second), params, keep_first
+            _gather(first, rows.first),
+            _gather(second, rows.second),
+            params,
+            bool(keep_originals),
         )
 
     def mix(element: tuple[tf.Tensor, _Orders, stages.Draws]) -> Any:
@@ -357,7 +369,8 @@ def _mix(
         original, mixed = mix_rows(first_parts, second_parts, rows, params)
         # What is left out may be strings, which XLA does not know.
         others = _gather(elements.left_out(first, first_parts), rows.first)
-        return plan.joined(original, mixed, elements.with_left_out(first, others))
+        joined = plan.joined(original, mixed, elements.with_left_out(first, others))
+        return stages.one_batch(*joined) if keep_originals == "same_batch" else joined
 
     return mix
 

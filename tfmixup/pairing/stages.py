@@ -19,18 +19,23 @@ __all__ = [
     "draw_stream",
     "keep_epochs",
     "map_batches",
+    "one_batch",
     "with_originals",
     "without_none",
 ]
 
 
 def check_arguments(
-    mixer: Any, batch_size: Any, flags: dict[str, Any], seed: Any
+    mixer: Any,
+    batch_size: Any,
+    drop_remainder: Any,
+    seed: Any,
+    keep_originals: Any = False,
 ) -> int:
-    """Checks a mixer, a seed and what is True or False; returns the batch size."""
+    """Checks what the ways of pairing have in common; returns the batch size."""
     check_mixer(mixer)
-    for name, value in flags.items():
-        checks.boolean(name, value)
+    checks.boolean("drop_remainder", drop_remainder)
+    checks.choice("keep_originals", keep_originals, (False, True, "same_batch"))
     checks.seed(seed)
     return checks.integer("batch_size", batch_size)
 
@@ -172,6 +177,24 @@ def keep_epochs(
     return both.scan(
         tf.constant(0),
         tf.autograph.experimental.do_not_convert(lambda state, both: (state, both[1])),
+    )
+
+
+def one_batch(original: Any, mixed: Any) -> Any:
+    """One element of 2·B examples: the original ones, then the mixed ones."""
+    return tf.nest.map_structure(_concatenate, original, mixed)
+
+
+def _concatenate(first: Any, second: Any) -> Any:
+    if first is None:
+        return None
+    if isinstance(first, tf.SparseTensor):
+        return tf.sparse.concat(0, [first, second])
+    if isinstance(first, (tf.Tensor, tf.RaggedTensor)):
+        return tf.concat([first, second], 0)
+    raise TypeError(
+        "keep_originals='same_batch' concatenates all parts of an element, and one of "
+        f"them is a {type(first).__name__}. Map the dataset to elements without it."
     )
 
 

@@ -27,7 +27,7 @@ def two_streams(
     partner: tf.data.Dataset | None = None,
     shuffle_buffer_size: int = 10_000,
     drop_remainder: bool = True,
-    keep_originals: bool = False,
+    keep_originals: bool | str = False,
     padded_shapes: Any = None,
     padding_values: Any = None,
     seed: int | None = None,
@@ -52,7 +52,9 @@ def two_streams(
       drop_remainder: drop a last batch of fewer than B examples, so that every shape is
         static; TPUs need that.
       keep_originals: emit every batch of the first stream too, cast and encoded but
-        not mixed, before its mixed batch: twice the length.
+        not mixed. True emits it before its mixed batch: twice the length. "same_batch"
+        makes one batch of 2·B examples, first the originals: the mean of a loss is then
+        half of originals and half of mixed examples, as in RegMixup.
       padded_shapes: for examples of different length, as in `Dataset.padded_batch`: a
         nest like the elements, such as `([None], [])` for waveforms and scalar labels.
         Each batch is padded to its longest example, and two batches to the longer of
@@ -83,9 +85,12 @@ def two_streams(
 
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
+      Pinto et al., "RegMixup: Mixup as a Regularizer Can Surprisingly Improve Accuracy
+        and Out Distribution Robustness", 2022, arXiv 2206.14502
     """
-    flags = {"drop_remainder": drop_remainder, "keep_originals": keep_originals}
-    batch_size = stages.check_arguments(mixer, batch_size, flags, seed)
+    batch_size = stages.check_arguments(
+        mixer, batch_size, drop_remainder, seed, keep_originals
+    )
     if mixer.in_batch_only:
         raise ValueError(
             f"{mixer.name} chooses partners within a batch. Use "
@@ -162,15 +167,19 @@ def two_streams(
                 size = elements.batch_size(first_parts)
                 second_parts = elements.head(second_parts, size)
                 params = tf.nest.map_structure(lambda p: p[:size], params)
-            return plan.joined(
-                *plan.mix(first_parts, second_parts, params, keep_originals), batch
+            mixed = plan.joined(
+                *plan.mix(first_parts, second_parts, params, bool(keep_originals)),
+                batch,
             )
+            if keep_originals == "same_batch":
+                return stages.one_batch(*mixed)
+            return mixed
 
         mixed = stages.map_batches([first_batches, second_batches, draws], mix)
         # The datasets too: a shuffle of their own counts its epochs as well.
         read = [dataset] if partner is None else [dataset, partner]
         mixed = stages.keep_epochs(mixed, words, first, second, *read)
-        return stages.with_originals(mixed) if keep_originals else mixed
+        return stages.with_originals(mixed) if keep_originals is True else mixed
 
     return apply
 
