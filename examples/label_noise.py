@@ -6,7 +6,10 @@ trained on them, long enough to learn wrong labels by heart, once for each share
 noise, each alpha (0: no mixup) and each seed. Measured on the test images: error at
 the best and at the last epoch and, at the last, cross-entropy, calibration error and
 the error under an attack (FGSM). After the corrupted-label table of the mixup paper
-(arXiv 1710.09412). The default data come with scikit-learn; nothing is downloaded.
+(arXiv 1710.09412). With mixup a second row tells what `tfmixup.keras.unmix` makes of
+the same predictions. --same-batch adds runs with the originals beside the mixed
+examples in every step, as in RegMixup (arXiv 2206.14502). The default data come with
+scikit-learn; nothing is downloaded.
 
   pip install 'tfmixup[examples]'
   python examples/label_noise.py                    # 80 runs of some seconds each
@@ -62,9 +65,9 @@ def run_grid(cells: Sequence[report.Cell], path: pathlib.Path, args: Any) -> Non
         left = (time.perf_counter() - start) / done * (len(missing) - done)
         print(
             f"[{done:>{len(str(len(missing)))}}/{len(missing)}] noise {cell.noise:g} %"
-            f"  alpha {cell.alpha:g}  seed {cell.seed}:  test error "
-            f"{result.best_error:.1f} % best, {result.last_error:.1f} % last  "
-            f"({result.seconds:.1f} s; {left / 60:.0f} min left)",
+            f"  alpha {cell.alpha:g}{' both' * cell.same_batch}  seed {cell.seed}:  "
+            f"test error {result.best_error:.1f} % best, {result.last_error:.1f} % last "
+            f" ({result.seconds:.1f} s; {left / 60:.0f} min left)",
             flush=True,
         )
 
@@ -97,6 +100,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--epochs", 80, "of each run")
     add("--batch-size", 64, "examples in a batch")
     add("--learning-rate", 2e-3, "of Adam")
+    parser.add_argument(
+        "--same-batch",
+        action="store_true",
+        help="for each alpha above 0, also train on originals and mixed in one step",
+    )
     add("--epsilon", 16.0, "size of the attack, in grey levels of 255")
     add("--out", pathlib.Path("label_noise_out"), "for results.csv and the figure")
     args = parser.parse_args(argv)
@@ -126,10 +134,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     cells = [
         # A seed is done for the whole grid before the next one begins.
-        report.Cell(noise=noise, alpha=alpha, seed=seed, **fixed)
+        report.Cell(noise=noise, alpha=alpha, seed=seed, same_batch=both, **fixed)
         for seed, noise, alpha in itertools.product(
             range(args.seeds), dict.fromkeys(args.noise), dict.fromkeys(args.alphas)
         )
+        for both in ([0, 1] if args.same_batch and alpha else [0])
     ]
     try:
         run_grid(cells, path, args)

@@ -26,6 +26,7 @@ class Cell:
       noise: Percentage of the training labels that are drawn anew.
       alpha: Of mixup; 0 is no mixup.
       seed: Of the noise, the weights, the order and the mixing.
+      same_batch: 1 if every batch has its originals beside its mixed examples.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class Cell:
     noise: float
     alpha: float
     seed: int
+    same_batch: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Result:
       fgsm_error: Test error under the attack, in per cent, last epoch.
       fitted: Percentage of the training images that are predicted as they were
         labelled, corrupted ones included, last epoch.
+      undone_error: Test error of the unmixed predictions, in per cent, last epoch.
+      undone_nll: Mean cross-entropy of them.
+      undone_ece: Expected calibration error of them.
       seconds: Duration of the run.
       errors: Test error of every epoch.
     """
@@ -62,6 +67,9 @@ class Result:
     ece: float
     fgsm_error: float
     fitted: float
+    undone_error: float
+    undone_nll: float
+    undone_ece: float
     seconds: float
     errors: tuple[float, ...]
 
@@ -130,11 +138,12 @@ def append(path: pathlib.Path, cell: Cell, result: Result) -> None:
         file.write(text.getvalue().encode("utf-8"))
 
 
-def by_setting(results: Results) -> dict[tuple[float, float], list[Result]]:
-    """Groups the runs by (noise, alpha), so that only the seeds differ in a group."""
-    groups: dict[tuple[float, float], list[Result]] = {}
+def by_setting(results: Results) -> dict[tuple[float, float, int], list[Result]]:
+    """Groups the runs by (noise, alpha, same_batch): in a group only seeds differ."""
+    groups: dict[tuple[float, float, int], list[Result]] = {}
     for cell, result in results.items():
-        groups.setdefault((cell.noise, cell.alpha), []).append(result)
+        key = (cell.noise, cell.alpha, cell.same_batch)
+        groups.setdefault(key, []).append(result)
     return dict(sorted(groups.items()))
 
 
@@ -155,25 +164,39 @@ _SHOWN = {
     "fgsm_error": ("FGSM %", 1),
     "fitted": ("fitted %", 1),
 }
+_UNDONE = {"last_error": "undone_error", "nll": "undone_nll", "ece": "undone_ece"}
 
 
 def table(results: Results) -> str:
-    """Formats mean ± standard error over the seeds, a row for each noise and alpha."""
+    """Formats mean ± standard error over the seeds, a row for each kind of run.
+
+    Below it a row "undone" has what `tfmixup.keras.unmix` makes of the predictions.
+    """
     titles = "".join(f"{title:>14}" for title, _ in _SHOWN.values())
-    lines = [f"{'noise':>6}  {'mixup':<11}{'runs':>4}{titles}"]
+    lines = [f"{'noise':>6}  {'mixup':<18}{'runs':>4}{titles}"]
     last = None
-    for (noise, alpha), runs in by_setting(results).items():
+    for (noise, alpha, same_batch), runs in by_setting(results).items():
         if last not in (None, noise):
             lines.append("")
         last = noise
         name = f"alpha = {alpha:g}" if alpha else "none"
-        line = f"{noise:>4g} %  {name:<11}{len(runs):>4}"
-        for column, (_, digits) in _SHOWN.items():
-            mean, spread = mean_and_error([getattr(run, column) for run in runs])
-            both = f"{mean:.{digits}f} ± {spread:.{digits}f}"
-            line += f"{both.removesuffix(' ± nan'):>14}"
-        lines.append(line)
+        name = "  both in one step" if same_batch else name
+        lines.append(f"{noise:>4g} %  {name:<18}{_row(runs, {k: k for k in _SHOWN})}")
+        if alpha:
+            lines.append(f"{noise:>4g} %  {'  undone':<18}{_row(runs, _UNDONE)}")
     return "\n".join(lines)
+
+
+def _row(runs: list[Result], columns: Mapping[str, str]) -> str:
+    line = f"{len(runs):>4}"
+    for shown, (_, digits) in _SHOWN.items():
+        text = ""
+        if shown in columns:
+            values = [getattr(run, columns[shown]) for run in runs]
+            mean, spread = mean_and_error(values)
+            text = f"{mean:.{digits}f} ± {spread:.{digits}f}".removesuffix(" ± nan")
+        line += f"{text:>14}"
+    return line.rstrip()
 
 
 # Panel of the figure: its title and its unit.
@@ -190,13 +213,18 @@ def save_figure(path: pathlib.Path, results: Results) -> None:
     Args:
       path: The PNG to write.
       results: The runs; every alpha has a lightness, a marker and dashes of its own.
+        Those with the originals in the same batch are left out.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    groups = by_setting(results)
+    groups = {
+        (noise, alpha): runs
+        for (noise, alpha, same_batch), runs in by_setting(results).items()
+        if not same_batch
+    }
     noises = sorted({noise for noise, _ in groups})
     middle = noises[len(noises) // 2]  # the noise of the curves
     figure, axes = plt.subplots(2, 2, figsize=(10, 7.6), layout="constrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -141,9 +142,14 @@ class Network:
         return tf.clip_by_value(x + step, 0, 255)
 
 
-def error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Percentage of wrong predictions."""
-    return 100 * float(np.mean(logits.argmax(axis=1) != labels))
+def error(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Percentage of wrong predictions, by logits or by probabilities."""
+    return 100 * float(np.mean(scores.argmax(axis=1) != labels))
+
+
+def nll(log_p: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy."""
+    return -float(np.mean(log_p[np.arange(len(log_p)), labels]))
 
 
 def run(
@@ -161,8 +167,13 @@ def run(
     network.reset(cell.seed)
     # alpha=0 mixes nothing: the run without mixup has the same pipeline.
     mixer = tfmixup.MixUp(cell.alpha, num_classes=classes)
+    # As many steps either way; in the same batch, one step sees twice the examples.
     epoch = tfmixup.from_tensors(
-        (images, labels), mixer, cell.batch_size, seed=cell.seed
+        (images, labels),
+        mixer,
+        cell.batch_size,
+        keep_originals="same_batch" if cell.same_batch else False,
+        seed=cell.seed,
     )
     # One iterator for all epochs: to make one takes longer than an epoch.
     batches, steps = iter(epoch.repeat()), tf.constant(len(epoch))
@@ -173,15 +184,24 @@ def run(
         show_epoch(number)
     logits = network.logits(test_images)
     log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    share = 0.5 if cell.same_batch else 1.0  # of the examples, that is mixed
+    undone = tfmixup.keras.unmix(
+        np.exp(log_p),
+        dataclasses.replace(mixer, probability=share),
+        np.bincount(labels, minlength=classes),
+    )
     moved = network.attack(test_images, test_labels, cell.epsilon)
     return Result(
         best_error=min(errors),
         last_error=errors[-1],
-        nll=-float(np.mean(log_p[np.arange(len(log_p)), test_labels])),
+        nll=nll(log_p, test_labels),
         ece=expected_calibration_error(np.exp(log_p), test_labels),
         fgsm_error=error(network.logits(moved), test_labels),
         # How much of the training labels, wrong ones included, is known by heart.
         fitted=100 - error(network.logits(images), labels),
+        undone_error=error(undone, test_labels),
+        undone_nll=nll(np.log(undone), test_labels),
+        undone_ece=expected_calibration_error(undone, test_labels),
         seconds=time.perf_counter() - start,
         errors=tuple(errors),
     )

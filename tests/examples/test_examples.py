@@ -71,15 +71,20 @@ def test_train_cnn_runs(example, prepared, capsys):
 def test_label_noise_runs_once(example, prepared, capsys):
     options = ["--noise", "0", "40", "--alphas", "0", "1", "--seeds", "1"]
     options += ["--epochs", "2", "--limit", "256", "--out", str(prepared)]
+    options += ["--same-batch"]
     label_noise = example("label_noise")
     label_noise.main(options)
     printed = capsys.readouterr().out
     drawn(prepared / "label_noise.png")
     text = (prepared / "results.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
-    assert [(row["noise"], row["alpha"]) for row in rows] == [
-        (noise, alpha) for noise in ("0.0", "40.0") for alpha in ("0.0", "1.0")
+    assert [(row["noise"], row["alpha"], row["same_batch"]) for row in rows] == [
+        (noise, *kind)
+        for noise in ("0.0", "40.0")
+        for kind in (("0.0", "0"), ("1.0", "0"), ("1.0", "1"))
     ]
+    assert printed.count("undone ") == 4
+    assert printed.count("both in one step ") == 2
     for row in rows:
         errors = [float(error) for error in row["errors"].split()]
         assert len(errors) == 2
@@ -88,13 +93,14 @@ def test_label_noise_runs_once(example, prepared, capsys):
         assert 0 <= float(row["fitted"]) <= 100
         assert 0 <= float(row["ece"]) <= 1
         assert f"{float(row['nll']):.2f}" in printed
+        assert f"{float(row['undone_nll']):.2f}" in printed
     # What is in the file is not run again, but for a row that a stop cut off.
     (prepared / "results.csv").write_text(text[:-5])
     label_noise.main(options)
-    assert "4 runs, of which 3 are in" in capsys.readouterr().out
+    assert "6 runs, of which 5 are in" in capsys.readouterr().out
     again = (prepared / "results.csv").read_text()
-    assert again.splitlines()[:4] == text.splitlines()[:4]
-    assert len(again.splitlines()) == 5
+    assert again.splitlines()[:6] == text.splitlines()[:6]
+    assert len(again.splitlines()) == 7
 
 
 @pytest.mark.slow
@@ -211,7 +217,8 @@ def test_a_share_of_the_labels_is_drawn_anew_over_all_classes(example):
     assert np.any(corrupt(labels, 0.6, 10, seed=2) != corrupted)
 
 
-def test_label_noise_measures_the_clean_test_images(example):
+@pytest.mark.parametrize("same_batch", [0, 1])
+def test_label_noise_measures_the_clean_test_images(example, same_batch):
     """NLL, errors and calibration of a small run, by NumPy."""
     training, report = (example(f"label_noise_{k}") for k in ("training", "report"))
     rng = np.random.default_rng(0)
@@ -219,7 +226,7 @@ def test_label_noise_measures_the_clean_test_images(example):
     labels = np.arange(72) % 3
     images[np.arange(72), 2 * labels] = 255
     train, (x, y) = (images[:48], labels[:48]), (images[48:], labels[48:])
-    cell = report.Cell("made", 0, 2, 16, 1e-3, 16.0, noise=40.0, alpha=1.0, seed=3)
+    cell = report.Cell("made", 0, 2, 16, 1e-3, 16.0, 40.0, 1.0, 3, same_batch)
     network = training.Network([8, 8, 1], 3, 1e-3)
     result = training.run(network, cell, train, (x, y))
     logits = network.model(x.astype("float32")).numpy()
@@ -231,6 +238,14 @@ def test_label_noise_measures_the_clean_test_images(example):
     given = training.corrupt(labels[:48], 0.4, 3, seed=3)
     fitted = network.model(images[:48].astype("float32")).numpy().argmax(1) == given
     assert result.fitted == pytest.approx(100 * fitted.mean())
+    assert network.optimizer.iterations == 2 * 48 // 16
+    # The mean of max(λ, 1 − λ) is 3/4, and 1 where the examples are not mixed.
+    theta, mean = (0.75, 0.875)[same_batch], np.bincount(given, minlength=3) / 48
+    undone = np.maximum(mean + (np.exp(log_p) - mean) / theta, 1e-7)
+    undone /= undone.sum(axis=1, keepdims=True)
+    expected = -np.log(undone[np.arange(24), y]).mean()
+    assert result.undone_nll == pytest.approx(expected, 1e-4)
+    assert result.undone_error == pytest.approx(100 * np.mean(undone.argmax(1) != y))
     moved = network.attack(x, y, 16.0)
     attacked = network.model(moved).numpy().argmax(axis=1) != y
     assert result.fgsm_error == pytest.approx(100 * attacked.mean())

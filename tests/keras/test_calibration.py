@@ -91,6 +91,16 @@ def test_the_mean_label_of_examples_of_a_class_is_unmixed():
     np.testing.assert_allclose(got, 0.9 * np.eye(3) + 0.1 / 3, atol=0.01)
 
 
+def test_smoothed_labels_come_back_smoothed():
+    def smooth(labels):
+        return 0.7 * labels + 0.3 / CLASSES
+
+    mixer = tfmixup.MixUp(1.0, num_classes=CLASSES, label_smoothing=0.3)
+    labels = smooth(np.eye(CLASSES))
+    got = unmix(shrunk(labels, 0.75, smooth(SHARES)), mixer, SHARES)
+    np.testing.assert_allclose(got, labels, rtol=1e-5)
+
+
 @pytest.mark.parametrize("off", [{"alpha": 0.0}, {"probability": 0.0}], ids=str)
 def test_without_mixing_probabilities_stay(off):
     p = softmax(np.random.default_rng(2).normal(size=(7, CLASSES)))
