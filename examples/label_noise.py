@@ -62,12 +62,13 @@ def run_grid(cells: Sequence[report.Cell], path: pathlib.Path, args: Any) -> Non
     for done, cell in enumerate(missing, 1):
         result = training.run(network, cell, train, test, show_epoch)
         report.append(path, cell, result)
+        both = ", both in one step" if cell.same_batch else ""
         left = (time.perf_counter() - start) / done * (len(missing) - done)
         print(
             f"[{done:>{len(str(len(missing)))}}/{len(missing)}] noise {cell.noise:g} %"
-            f"  alpha {cell.alpha:g}{' both' * cell.same_batch}  seed {cell.seed}:  "
-            f"test error {result.best_error:.1f} % best, {result.last_error:.1f} % last "
-            f" ({result.seconds:.1f} s; {left / 60:.0f} min left)",
+            f"  alpha {cell.alpha:g}{both}  seed {cell.seed}:  test error "
+            f"{result.best_error:.1f} % best, {result.last_error:.1f} % last  "
+            f"({result.seconds:.1f} s; {left / 60:.0f} min left)",
             flush=True,
         )
 
