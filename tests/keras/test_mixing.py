@@ -475,7 +475,8 @@ def test_names_are_refused_as_a_place():
 def test_inputs_that_are_names_are_refused():
     x = keras.Input([4], dtype="int32")
     model = keras.Model(x, keras.layers.Embedding(5, 2)(x))
-    with pytest.raises(TypeError, match="cannot mix the inputs: features must be quantities, got int32"):
+    quantities = "cannot mix the inputs: features must be quantities, got int32"
+    with pytest.raises(TypeError, match=quantities):
         MixingModel(model, tfmixup.MixUp())
     strings = keras.Input([], dtype="string")
     model = keras.Model(strings, keras.layers.Identity()(strings))
