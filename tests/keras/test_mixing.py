@@ -1,6 +1,10 @@
 """MixingModel: mixing inside a model, in the training step of `fit`."""
 
+import json
 import math
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -561,3 +565,46 @@ def test_a_batch_of_one_is_not_mixed():
     seen = look(trainer_of(), x, y)
     np.testing.assert_array_equal(seen.y_true, np.eye(3)[y])
     assert math.isclose(seen.y_pred.sum(), 1, rel_tol=1e-5)
+
+
+def process(*arguments):
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_goes_on_ends_with_the_same_weights(tmp_path):
+    """Killed in the third epoch, restored by Keras at the end of the second."""
+    run = ["-m", "tests.keras.resumed"]
+    code, out, err = process(*run, tmp_path / "straight", 4)
+    assert code == 0, err[-2000:]
+    straight, state = json.loads(out.splitlines()[-1])
+    code, _, _ = process(*run, tmp_path / "killed", 4, 10)
+    assert code == -signal.SIGKILL
+    code, out, err = process(*run, tmp_path / "killed", 4)
+    assert code == 0, err[-2000:]
+    weights, again = json.loads(out.splitlines()[-1])
+    assert again == state
+    for one, other in zip(straight, weights):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_models_file_is_read_without_tfmixup(tmp_path):
+    trainer = trainer_of()
+    fit(trainer, 1)
+    trainer.model.save(tmp_path / "model.keras")
+    x, _ = data()
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys; sys.modules['tfmixup'] = None\n"
+        "import keras, numpy, sys\n"
+        f"model = keras.saving.load_model(r'{tmp_path / 'model.keras'}')\n"
+        f"print(model(numpy.load(r'{tmp_path / 'x.npy'}')).numpy().tolist())"
+    )
+    status, out, err = process("-c", code)
+    assert status == 0, err[-2000:]
+    np.testing.assert_allclose(
+        json.loads(out.splitlines()[-1]), trainer.model(x), atol=1e-6
+    )
