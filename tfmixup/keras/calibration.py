@@ -26,25 +26,23 @@ def unmix(probabilities: Any, mixer: MixUp, class_shares: Any) -> np.ndarray:
 
         p′ ∝ max(ȳ + (p − ȳ) / θ̄, 1e-7),   θ̄ = E[max(λ, 1 − λ)]
 
-    Partners are drawn from all of the data. So the larger part of a mixed example has
-    the share θ = max(λ, 1 − λ), and the other part is a random one. Given the example
-    of the larger part, the mixed example and its label are on average
+    The larger part of a mixed example (x, y) has the share max(λ, 1 − λ). The smaller
+    part is drawn from all of the data, whose means are x̄ and ȳ. So the mixed example
+    and its label are, on average over λ and the smaller part,
 
         x̄ + θ̄·(x − x̄)   and   ȳ + θ̄·(y − ȳ)
 
-    with the means x̄ and ȳ of the training data. A network that has learnt those labels
-    is too modest about x. The formula is the inverse of the second map. It leaves the
-    order of the classes as it is where these are equally frequent.
+    A network that has learnt these labels is too modest about x. The formula is the
+    inverse of the second map. Classes that are equally frequent keep their order.
 
-    The paper derives this, and gives the network x̄ + θ̄·(x − x̄) in place of x. Do so
-    before you predict if you want both: it is one line. It rescales logits where this
-    function rescales probabilities, which stay a distribution.
+    The paper derives both maps. At prediction it applies the first one to the input and
+    the inverse of the second one to the logits. This function leaves the input as it is
+    and rescales probabilities, which stay a distribution.
 
-    A share below (1 − θ̄)·ȳ is less than mixed labels had on average. It becomes 1e-7,
-    which costs 16 in the cross-entropy where that class is the right one. Compare
-    cross-entropy and calibration on validation data before you use this function: it
-    helps only where labels were shrunk by more than the network is too sure of itself.
-    docs/evidence.md has cases of both kinds.
+    A probability below (1 − θ̄)·ȳ is less than mixed labels had on average. It becomes
+    1e-7, and costs 16 in the cross-entropy where its class is the right one. A network
+    that has learnt wrong labels by heart is not too modest, and gets worse. Compare
+    cross-entropy and calibration on validation data first. See docs/evidence.md.
 
     Args:
       probabilities: (..., C), an array or tensor of any float dtype: class
