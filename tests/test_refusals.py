@@ -892,7 +892,7 @@ def test_a_label_outside_the_classes_waits_for_its_batch(route, bad, jit):
     iterator = iter(got)
     good = [next(iterator)[1] for _ in range(2)]
     np.testing.assert_allclose(np.sum(good, axis=-1), 1, atol=1e-6)
-    with fails(rf"integer labels must be in \[0, 3\).*Labels:.*\[2 {bad} 1 2\]"):
+    with fails(rf"integer labels must be in \[0, 3\).*Labels:.*2 {bad} 1 2"):
         next(iterator)
 
 
@@ -935,7 +935,7 @@ def test_a_label_outside_the_classes_in_partner():
     stage = tfmixup.two_streams(CLASSES, 4, partner=partner, shuffle_buffer_size=1)
     iterator = iter(dataset.apply(stage))
     next(iterator)
-    with fails(r"integer labels must be in \[0, 3\).*\[1 2 3 0\]"):
+    with fails(r"integer labels must be in \[0, 3\).*1 2 3 0\]"):
         next(iterator)
 
 
