@@ -55,7 +55,8 @@ def from_tensors(
         half of originals and half of mixed examples, as in RegMixup.
       seed: the same integer and the same arrays give the same stream, epoch after epoch
         (each of which differs from the last), for any number of parallel calls. None
-        gives another stream in every run. As everywhere in tf.data, a seed set by
+        gives another stream in every run, also where an iterator begins after a
+        checkpoint was restored. As everywhere in tf.data, a seed set by
         `tf.random.set_seed` takes part too.
 
     Returns:
