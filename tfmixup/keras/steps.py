@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,9 +13,6 @@ import tensorflow as tf
 from tfmixup import checks, elements, seeding
 from tfmixup.elements import Parts
 from tfmixup.mixers import Mixer
-
-if TYPE_CHECKING:
-    from tfmixup.keras.places import Places
 
 __all__ = ["NAME", "STEP", "Step"]
 
@@ -26,7 +23,7 @@ class Step:
     """A training step: what is drawn for it, and the labels that come of it.
 
     Args:
-      places: where.
+      places: where, the `Places` of the wrapper.
       x: the inputs, of which the batch size is read.
       y: labels, not encoded.
       sample_weight: their weights, or None.
@@ -34,7 +31,7 @@ class Step:
     """
 
     def __init__(
-        self, places: Places, x: Any, y: Any, sample_weight: Any, seed: tf.Tensor
+        self, places: Any, x: Any, y: Any, sample_weight: Any, seed: tf.Tensor
     ) -> None:
         _check_not_mixed(places.mixer, y)
         self.places = places

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from tfmixup import elements, kinds, specs, targets
 from tfmixup.blending import Recipe, at_ends
 from tfmixup.elements import Parts
-
-if TYPE_CHECKING:
-    from tfmixup.mixers.base import Mixer
 
 __all__ = ["Plan"]
 
@@ -22,14 +19,14 @@ class Plan:
     """A mixer for batches of one spec: what the spec decides is decided here, once.
 
     Args:
-      mixer: how two batches become one.
+      mixer: the `Mixer`, which stands above this file.
       spec: of the batches.
 
     Raises:
       TypeError, ValueError: such batches cannot be mixed.
     """
 
-    def __init__(self, mixer: Mixer, spec: Parts) -> None:
+    def __init__(self, mixer: Any, spec: Parts) -> None:
         options = mixer.options
         specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
