@@ -91,7 +91,7 @@ def load_tfds(
 
 
 def network(words: int, vocabulary: int, classes: int) -> keras.Model:
-    """An embedding, one convolution over three words, and the maximum over the words."""
+    """An embedding, a convolution over three words, and the maximum over the words."""
     ids = keras.Input([words], dtype="int32")
     x = keras.layers.Embedding(vocabulary, 64, name="embedding")(ids)
     x = keras.layers.Dropout(0.3)(x)

@@ -158,6 +158,44 @@ def test_time_series_runs(example, capsys):
         assert f"{network:<7}  {name:<18}  {error:10.1%}" in printed
 
 
+@pytest.mark.slow
+def test_text_runs(example, tmp_path, capsys):
+    errors = example("text").main(["--quick", "--out", str(tmp_path)])
+    assert len(errors) == 8
+    printed = capsys.readouterr().out
+    for (labels, method), (error,) in errors.items():
+        assert 0 <= error <= 1
+        assert f"{labels:>4} a class  seed 0  {method:<9}  {error:6.1%}" in printed
+    assert "nan" not in printed
+    assert printed.rstrip().endswith(f"saved {tmp_path / 'text.png'}")
+    drawn(tmp_path / "text.png")
+
+
+def test_text_reads_a_text_set_of_tfds(example):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    text = example("text")
+    args = text.parse(["--quick", "--dataset", "imdb_reviews"])
+    with tfds.testing.mock_data(num_examples=60):
+        texts, classes = text.load(args)
+    assert classes == 2
+    for part in texts.values():
+        assert part.sentences
+        assert np.bincount(part.labels).tolist() == [len(part.labels) // 2] * 2
+
+
+def test_sentences_are_of_one_part_and_name_no_package(example):
+    sentences = example("docstring_sentences")
+    texts, packages = sentences.load(dict.fromkeys(sentences.PARTS, 40))
+    assert {"keras", "numpy", "tensorflow"} <= set(packages)
+    seen = [s for part in texts.values() for s in part.sentences]
+    assert len(set(seen)) == len(seen) > 300
+    words = {word for sentence in seen for word in sentence.split()}
+    assert not words & {"np", "tf", "plt", *packages}
+    for part in texts.values():
+        counts = np.bincount(part.labels)
+        assert counts.tolist() == [counts[0]] * len(packages)
+
+
 # What computes published numbers ---------------------------------------------------
 
 
