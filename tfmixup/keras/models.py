@@ -67,7 +67,8 @@ class PairModel(keras.Model):
                 f"{caller}: model is a {type(model).__name__} already, which trains on "
                 "pairs itself. Wrap its `.model`."
             )
-        super().__init__(name=name)
+        # The model casts its inputs itself, to its own dtype.
+        super().__init__(name=name, autocast=False)
         self.model = model
         if model.built:
             self.built = True

@@ -35,9 +35,7 @@ class _MixedMask(keras.Operation):
         return mask if step is None else step.mix_masks(self.place, inputs, mask)
 
     def compute_output_spec(self, inputs: Any, mask: Any) -> Any:
-        return keras.tree.map_structure(
-            lambda m: None if m is None else keras.KerasTensor(m.shape, m.dtype), mask
-        )
+        return [keras.KerasTensor(m.shape, m.dtype) for m in mask]
 
 
 @keras.saving.register_keras_serializable(package="tfmixup")
@@ -81,10 +79,15 @@ class Mix(keras.layers.Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The masks of the mixture: a place counts where it does in either example."""
-        if mask is None:
-            return None
+        flat = keras.tree.flatten(mask)
+        given = [one for one in flat if one is not None]
+        if not given:
+            return mask
         # In a functional model this is a node of its own, on which later layers depend.
-        return _MixedMask(self.name)(inputs, mask)
+        # A node returns tensors only, so that a None is left out and put back.
+        mixed = iter(_MixedMask(self.name)(inputs, given))
+        flat = [None if one is None else next(mixed) for one in flat]
+        return keras.tree.pack_sequence_as(mask, flat)
 
     def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
         """Shapes and dtypes of what came."""
@@ -98,7 +101,8 @@ class Places:
 
     Attributes:
       names: of the layers behind which is mixed; None for the inputs.
-      mixers: the mixer for each, which gives hidden tensors back in their own dtype.
+      mixer: for the inputs, and by `mixer_at` for hidden tensors.
+      outputs: how many the model has, or None if that is not known.
     """
 
     def __init__(self, model: keras.Model, mixer: Mixer, at: Any) -> None:
@@ -113,6 +117,9 @@ class Places:
             )
         hidden = [name for name in self.names if name is not None]
         layers = {layer.name: layer for layer in model.layers} | self._own
+        for layer in model._flatten_layers():  # a Mix within another layer counts too
+            if isinstance(layer, Mix):
+                layers.setdefault(layer.name, layer)
         for name in hidden:
             if name not in layers:
                 raise ValueError(
@@ -123,26 +130,38 @@ class Places:
         for layer in given:
             if isinstance(layer, keras.Layer) and layers[layer.name] is not layer:
                 raise ValueError(f"at={layer!r} is no layer of the model.")
+            if isinstance(layers.get(_name_of(layer)), keras.layers.InputLayer):
+                raise ValueError(
+                    f"at={layer!r} is an input. Give None, which is all inputs, or the "
+                    "layer behind it."
+                )
         self._own |= {n: layers[n] for n in hidden if isinstance(layers[n], Mix)}
         self._inserted = {n for n in hidden if n not in self._own}
         if self._inserted and not _is_graph(model):
             raise TypeError(
                 f"at={sorted(self._inserted)[0]!r} needs a functional or sequential "
-                f"model, got {type(model).__name__}. Put a tfmixup.keras.Mix into its "
-                "call, and give that layer as `at`."
+                f"model, got {type(model).__name__}, which has a call of its own. Put "
+                "a tfmixup.keras.Mix into its call, and give that layer as `at`."
             )
         self._network: keras.Model | None = None
+        self._layers: list[keras.layers.Layer] | None = None
+        self.outputs: int | None = None
         if model.built:
             self.find(model)
 
     def find(self, model: keras.Model) -> None:
         """Makes the model with mixing in it, and checks that it can be mixed."""
-        if self._network is not None or not _is_graph(model) or not model.built:
+        if not _is_graph(model) or not model.built or model.layers == self._layers:
             return
-        if None in self.names:
-            self._check(None, model.input)
+        self._layers = model.layers  # a layer may be added to a sequential model
+        self.outputs = len(model.outputs)
         if isinstance(model, keras.Sequential):
             model = keras.Model(model.inputs, model.outputs)
+        elif model.compiled:  # or Keras would make the optimizer's variables again
+            model = keras.Model(model.input, model.output)
+        if None in self.names:
+            self._check(None, model.input)
+        called: set[str] = set()
 
         def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
             if layer.name in self._own:
@@ -152,6 +171,13 @@ class Places:
             made = layer(*args, **kwargs)
             if layer.name not in self._inserted:
                 return made
+            if layer.name in called:
+                raise ValueError(
+                    f"layer {layer.name!r} is called more than once in the model: at "
+                    "which call to mix is not known. Put a tfmixup.keras.Mix behind "
+                    "one of them, and give that layer as `at`."
+                )
+            called.add(layer.name)
             self._check(layer.name, made)
             return Mix(name=layer.name + _SUFFIX)(made)
 
@@ -248,8 +274,9 @@ def _name_of(place: Any) -> str | None:
 
 
 def _is_graph(model: keras.Model) -> bool:
-    """Whether it is functional or sequential."""
-    return isinstance(model, (_functional(), keras.Sequential))
+    """Whether its layers are all that it does: functional or sequential, no `call`."""
+    kinds: tuple[Any, ...] = _functional(), keras.Sequential
+    return type(model).call in [kind.call for kind in kinds]
 
 
 @functools.cache

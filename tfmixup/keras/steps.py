@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import contextvars
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ import tensorflow as tf
 
 from tfmixup import checks, elements, seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import Mixer
 
 __all__ = ["NAME", "STEP", "Step"]
 
@@ -33,7 +33,7 @@ class Step:
     def __init__(
         self, places: Any, x: Any, y: Any, sample_weight: Any, seed: tf.Tensor
     ) -> None:
-        _check_not_mixed(places.mixer, y)
+        _check_not_mixed(places, y)
         self.places = places
         given = (
             () if y is None else (y,) if sample_weight is None else (y, sample_weight)
@@ -48,6 +48,7 @@ class Step:
         self._partner = seeding.partners(size, for_partner)
         self._params = places.mixer.sample(size, for_params)
         self._mixed: dict[int, Parts] = {}
+        self._calls: collections.Counter[tuple[int, Any]] = collections.Counter()
         self._done: dict[tuple[int, int], tuple[Any, Parts]] = {}
         self._masks: dict[tuple[int, int], dict[str, tf.Tensor]] = {}
 
@@ -66,6 +67,9 @@ class Step:
         if k is None:
             return features
         mixed = self._parts(k, features, mask)
+        # A model that is not built yet is traced in a graph of its own before the call.
+        graph = getattr(tf.nest.flatten(features)[0], "graph", None)
+        self._calls[k, graph] += 1
         self._mixed[k] = mixed
         made = elements.join(mixed, (features, *self._labels))[0]
         return tf.nest.map_structure(
@@ -74,29 +78,22 @@ class Step:
             features,
         )
 
-    def mix_masks(self, name: str, features: Any, mask: Any) -> Any:
+    def mix_masks(self, name: str, features: Any, mask: list[Any]) -> list[Any]:
         """The padding masks of what passes a place: those of either example."""
         k = self.places.place_of(name)
         if k is None:
             return mask
         self._parts(k, features, mask)
         mixed = self._masks[k, id(features)]
-        flat = [
-            old if old is None else self._drawn(k, mixed[f"mask {m}"], old)
-            for m, old in enumerate(keras.tree.flatten(mask))
-        ]
-        return keras.tree.pack_sequence_as(mask, flat)
+        return [self._drawn(k, mixed[f"mask {m}"], old) for m, old in enumerate(mask)]
 
     def _parts(self, k: int, features: Any, mask: Any) -> Parts:
         """Mixes at place k, once for features and masks."""
         key = k, id(features)
         if key in self._done:
             return self._done[key][1]
-        masks = {
-            f"mask {m}": value
-            for m, value in enumerate(keras.tree.flatten(mask))
-            if value is not None
-        }
+        given = [one for one in keras.tree.flatten(mask) if one is not None]
+        masks = {f"mask {m}": one for m, one in enumerate(given)}
         with checks.named(NAME):
             mixer = self.places.mixer_at(self.places.names[k], features)
             parts = mixer.split((features, *self._labels))
@@ -120,6 +117,14 @@ class Step:
                 f"layer {missing[0]!r} of `at` was not called in this training step: "
                 "nothing was mixed there. Name a layer that every call passes."
             )
+        for (k, _), times in self._calls.items():
+            if times > 1:
+                raise RuntimeError(
+                    f"layer {self.places.names[k]!r} of `at` was called {times} times "
+                    "in this training step, so that features may have been mixed more "
+                    "often than labels. Call it once; of several tensors, "
+                    "mix((first, second)) mixes each."
+                )
         (_, mixed), *others = self._mixed.items()
         made = mixed.targets, mixed.weights
         for k, other in others:
@@ -143,9 +148,9 @@ STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
 )
 
 
-def _check_not_mixed(mixer: Mixer, y: Any) -> None:
+def _check_not_mixed(places: Places, y: Any) -> None:
     """Refuses labels of a data set that was mixed already."""
-    options, flat = mixer.options, tf.nest.flatten(() if y is None else y)
+    options, flat = places.mixer.options, tf.nest.flatten(() if y is None else y)
     leave_out = (
         "Give the data set unmixed; or, if it has one-hot labels, leave num_classes "
         "out."
@@ -156,7 +161,7 @@ def _check_not_mixed(mixer: Mixer, y: Any) -> None:
             f"num_classes={options.num_classes} is for class ids, and the labels are "
             f"{elements.describe(flat[0])}: mixed already, or one-hot. {leave_out}"
         )
-    triple = isinstance(y, (tuple, list)) and len(flat) == 3
+    triple = isinstance(y, (tuple, list)) and len(flat) == 3 != places.outputs
     if options.targets == "pair" and triple and flat[2].dtype.is_floating:
         raise ValueError(
             "the labels are (y_i, y_j, λ), so that the data set is mixed already. Give "
