@@ -172,7 +172,7 @@ def test_sample_weights_belong_to_their_labels(at):
     given = trainer.compute_metrics
 
     def compute_metrics(x, y, y_pred, sample_weight):
-        seen.append(trainer._labels(y, sample_weight))
+        seen.append(trainer._labels(y, y_pred, sample_weight))
         return given(x, y, y_pred, sample_weight)
 
     trainer.compute_metrics = compute_metrics

@@ -176,3 +176,53 @@ def test_three_outputs_are_no_pair():
     trainer.compile("sgd", "mse")
     y = [np.ones([4, 1], np.float32)] * 3
     assert np.isfinite(trainer.train_on_batch(np.eye(4, 3), y)[0])
+
+
+@pytest.mark.parametrize("inputs", ["tensor", "dict", "sequential"])
+@pytest.mark.parametrize("at", [None, [None, "same"]])
+def test_mixed_bytes_are_not_rounded(inputs, at):
+    """A model casts its inputs to the dtype of its Input."""
+    x = keras.Input([4], dtype="uint8", name="x")
+    count = keras.Input([1], dtype="int32", name="count")
+    layers = [keras.layers.Rescaling(1.0), keras.layers.Identity(name="same")]
+    pixels = (np.eye(4) * [255, 100, 3, 1]).astype(np.uint8)
+    data, mixer = pixels, MIXER
+    if inputs == "sequential":
+        model = keras.Sequential([x, *layers])
+    elif inputs == "tensor":
+        model = keras.Model(x, layers[1](layers[0](x)))
+    else:
+        numbers = keras.layers.Rescaling(1.0)(count)
+        out = keras.layers.Concatenate()([layers[1](layers[0](x)), numbers])
+        model = keras.Model({"x": x, "count": count}, out)
+        data = {"x": pixels, "count": np.arange(4)[:, np.newaxis]}
+        mixer = tfmixup.MixUp(1.0, num_classes=3, keep_keys=("count",))
+    trainer = MixingModel(model, mixer, at=at, seed=1)
+    partner, (lam, *_) = drawn(trainer, 4)
+    seen = look(trainer, data, LABELS).y_pred
+    expected = mixed(lam, partner, pixels.astype(np.float32))
+    np.testing.assert_allclose(seen[:, :4], expected, rtol=1e-5)
+    np.testing.assert_array_equal(seen[:, 4:].flatten(), range(seen[:, 4:].size))
+
+
+def test_a_model_within_the_model_that_would_round_is_refused():
+    x, inside = (keras.Input([4], dtype="uint8") for _ in range(2))
+    inner = keras.Model(inside, keras.layers.Rescaling(1.0)(inside), name="inner")
+    model = keras.Model(x, inner(x))
+    with pytest.raises(TypeError, match="'inner' within the model has inputs of uint8"):
+        MixingModel(model, MIXER)
+
+
+@pytest.mark.parametrize("shape", [[5], [4, 6]])
+def test_labels_of_frames_and_pixels_are_encoded_in_evaluation(shape):
+    x = keras.Input([*shape, 2])
+    model = keras.Model(x, keras.layers.Dense(3, "softmax", name="out")(x))
+    trainer = MixingModel(model, MIXER, at="out", seed=1)
+    trainer.compile("sgd", "categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=[4, *shape, 2]).astype(np.float32)
+    y = np.random.default_rng(1).integers(0, 3, [4, *shape])
+    trainer.fit(x, y, verbose=0)
+    p = np.sum(model(x) * np.eye(3)[y], -1)
+    np.testing.assert_allclose(
+        trainer.evaluate(x, y, verbose=0), -np.mean(np.log(p)), rtol=1e-5
+    )

@@ -179,22 +179,22 @@ class MixingModel(PairModel):
         training: bool = True,
     ) -> Any:
         """The loss of the mixed labels; elsewhere of the labels, encoded alike."""
-        y, sample_weight = self._labels(y, sample_weight)
+        y, sample_weight = self._labels(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Updates the metrics by the mixed labels, or by the encoded ones."""
-        y, sample_weight = self._labels(y, sample_weight)
+        y, sample_weight = self._labels(y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
-    def _labels(self, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    def _labels(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         step = STEP.get()
         with checks.named(NAME):
             if step is not None and step.places is self._places:
                 return step.labels()
-            return _encoded(self.mixer, y, sample_weight)
+            return _encoded(self.mixer, y, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments to make it again."""
@@ -242,7 +242,7 @@ def _tensor(value: Any) -> Any:
     return None if value is None else tf.convert_to_tensor(value)
 
 
-def _encoded(mixer: Mixer, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+def _encoded(mixer: Mixer, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Labels that are not mixed, as the mixer encodes them: one-hot, without smoothing.
 
     Labels that have been encoded before, by `mixer.off()` in the pipeline, stay.
@@ -255,7 +255,9 @@ def _encoded(mixer: Mixer, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     if options.num_classes is not None and not any(t.dtype.is_integer for t in flat):
         return y, sample_weight
     parts = Parts((), y, sample_weight)
-    resolved = kinds.resolve(elements.spec_of(parts), mixer.off().options)
+    # Labels of frames or pixels are told by what stands beside them.
+    beside = elements.spec_of(parts._replace(features=y_pred))
+    resolved = kinds.resolve(beside, mixer.off().options)
     checked = [
         check
         for kind, target in zip(tf.nest.flatten(resolved), flat)

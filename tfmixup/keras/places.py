@@ -159,8 +159,10 @@ class Places:
             model = keras.Model(model.inputs, model.outputs)
         elif model.compiled:  # or Keras would make the optimizer's variables again
             model = keras.Model(model.input, model.output)
+        inputs = None
         if None in self.names:
             self._check(None, model.input)
+            inputs = self._mixed_inputs(model.input)
         called: set[str] = set()
 
         def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
@@ -168,6 +170,8 @@ class Places:
                 self._check(layer.name, args[0])
             inferred = _inferred_masks(layer, model)
             kwargs = {k: v for k, v in kwargs.items() if k not in inferred}
+            if None in self.names and _is_graph(layer) and layer.built:
+                _check_not_rounded(layer, args)
             made = layer(*args, **kwargs)
             if layer.name not in self._inserted:
                 return made
@@ -183,7 +187,28 @@ class Places:
 
         # The layers themselves are called again, so that weights and masks are theirs.
         self._network = keras.models.clone_model(
-            model, clone_function=lambda layer: layer, call_function=call
+            model,
+            input_tensors=inputs,
+            clone_function=lambda layer: layer,
+            call_function=call,
+        )
+
+    def _mixed_inputs(self, inputs: Any) -> Any:
+        """Inputs for mixtures: a model casts to its own dtype, which would round."""
+        dtype = self.mixer.options.dtype
+        parts = self.mixer.split((inputs,))
+        floats = elements.map_nest(
+            lambda x: keras.KerasTensor(
+                x.shape, x.dtype if keras.backend.is_float_dtype(x.dtype) else dtype
+            ),
+            parts.features,
+        )
+        return keras.tree.map_structure(
+            lambda x, mixed: keras.Input(
+                batch_shape=x.shape, dtype=mixed.dtype, name=x.name
+            ),
+            inputs,
+            elements.join(parts._replace(features=floats), (inputs,))[0],
         )
 
     def network(self, model: keras.Model) -> keras.Model:
@@ -260,6 +285,17 @@ def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
             "input's: which is meant behind a place is not known. Use two layers."
         )
     return inferred
+
+
+def _check_not_rounded(inner: Any, args: Any) -> None:
+    """Refuses mixtures for a model within the model whose inputs are integers."""
+    for came, own in zip(keras.tree.flatten(args), inner.inputs):
+        floats = map(keras.backend.is_float_dtype, (came.dtype, own.dtype))
+        if list(floats) == [True, False]:
+            raise TypeError(
+                f"the model {inner.name!r} within the model has inputs of {own.dtype}, "
+                f'and would round mixed ones. Give its Input dtype="{came.dtype}".'
+            )
 
 
 def _name_of(place: Any) -> str | None:
