@@ -226,3 +226,14 @@ def test_labels_of_frames_and_pixels_are_encoded_in_evaluation(shape):
     np.testing.assert_allclose(
         trainer.evaluate(x, y, verbose=0), -np.mean(np.log(p)), rtol=1e-5
     )
+
+
+def test_ragged_inputs_are_refused():
+    ids = keras.Input([None], dtype="int32")
+    words = keras.layers.Embedding(10, 3, name="words")(ids)
+    model = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(words))
+    trainer = MixingModel(model, MIXER, at="words")
+    trainer.compile("sgd", "mse")
+    ds = tf.data.Dataset.from_tensors((tf.ragged.constant([[1], [2, 3]]), [0, 1]))
+    with pytest.raises(TypeError, match="must be dense tensors, got a RaggedTensor"):
+        trainer.fit(ds, verbose=0)

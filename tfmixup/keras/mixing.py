@@ -41,8 +41,9 @@ class MixingModel(PairModel):
 
     λ, partners and the place of a step follow from the seed and a count of steps, which
     is a weight of the wrapper: saved, and restored with a checkpoint. Labels are
-    checked as in the pipeline, but not under `jit_compile=True`, where XLA drops all
-    asserts.
+    checked as in the pipeline, but not where Keras compiles the step with XLA, which
+    drops all asserts. On a GPU that is Keras's default: `compile(jit_compile=False)`
+    keeps the checks.
 
     Args:
       model: a `keras.Model`; functional or sequential, if `at` names a layer. It need
@@ -239,6 +240,12 @@ def _initial_state(seed: int | None) -> list[int]:
 
 
 def _tensor(value: Any) -> Any:
+    if isinstance(value, (tf.RaggedTensor, tf.SparseTensor)):
+        raise TypeError(
+            f"{NAME}: inputs and labels must be dense tensors, got a "
+            f"{type(value).__name__} of shape {value.shape}. Pad or densify them in "
+            "the dataset: .to_tensor() or tf.sparse.to_dense."
+        )
     return None if value is None else tf.convert_to_tensor(value)
 
 
