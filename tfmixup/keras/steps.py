@@ -148,7 +148,7 @@ STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
 )
 
 
-def _check_not_mixed(places: Places, y: Any) -> None:
+def _check_not_mixed(places: Any, y: Any) -> None:
     """Refuses labels of a data set that was mixed already."""
     options, flat = places.mixer.options, tf.nest.flatten(() if y is None else y)
     leave_out = (
