@@ -16,8 +16,14 @@ MIXERS = [
     tfmixup.MixUp(ignore_label=math.nan, dtype="bfloat16", jit_compile=False),
     tfmixup.MixUp(num_classes=(3, None), target_keys=("a", "b")),
     tfmixup.MixUp(num_classes={"a": 3, "b": [4, 5]}),
+    tfmixup.MixUp(num_classes={"tuple": 3, "array": 4}),
     tfmixup.MixUp(distribution=tfd.Uniform(0.1, 0.9)),
     tfmixup.MixUp(distribution=tfd.Kumaraswamy(np.float64(0.4), np.float64(0.4))),
+    tfmixup.MixUp(
+        distribution=tfd.MixtureSameFamily(
+            tfd.Categorical(probs=[0.3, 0.7]), tfd.Beta([0.2, 8.0], [0.2, 8.0])
+        )
+    ),
     tfmixup.CutMix(axes=(1,), probability=0.5, targets="pair"),
     tfmixup.ResizeMix(num_classes=3, scale=(0.2, 0.4)),
     tfmixup.BetweenClass(16_000, keep_keys=["id"]),
@@ -57,6 +63,10 @@ def test_what_json_cannot_hold_is_refused():
     )
     mixer = tfmixup.MixUp(distribution=logistic)
     with pytest.raises(TypeError, match=r"tfmixup\.MixUp: .*cannot be told in JSON"):
+        mixer.get_config()
+
+    mixer = tfmixup.MixUp(num_classes={0: 3, 1: None})  # JSON has strings as keys
+    with pytest.raises(TypeError, match="num_classes=.*cannot be told in JSON"):
         mixer.get_config()
 
     class Own(tfd.Uniform):

@@ -45,15 +45,15 @@ class Mix(keras.layers.Layer):
     `MixingModel(model, mixer, at="layer")` puts one behind a layer of a functional or
     sequential model. Put it into a model of your own class yourself, and give it as
     `at`. What passes is mixed in the wrapper's training step alone: `evaluate`,
-    `predict` and calls return what came.
+    `predict` and calls return what came. Call it once in a step; of several tensors,
+    `mix((first, second))` mixes each by the same λ.
 
     Args:
       name: by which `at` may name it.
 
     Examples:
-      >>> x = tf.ones([2, 3])
-      >>> Mix()(x) is not None
-      True
+      >>> Mix()(tf.constant([[1.0, 2.0]])).numpy()
+      array([[1., 2.]], dtype=float32)
     """
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:

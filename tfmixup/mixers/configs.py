@@ -41,15 +41,17 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     return {name: _untold(value) for name, value in config.items()}
 
 
-_DISTRIBUTION, _TUPLE, _ARRAY = "tfp.distributions", "tuple", "array"
+# Underscores tell them from the keys of a user's dict.
+_TUPLE, _ARRAY, _DTYPE = "__tuple__", "__array__", "__dtype__"
+_DISTRIBUTION = "__tfp.distributions__"
 
 
 def _told(name: str, value: Any) -> Any:
     """A value as JSON can hold it, and `_untold` can read it."""
     if type(value) in (type(None), bool, int, float, str):  # np.float64 is a float too
         return value
-    if isinstance(value, dict):
-        return {str(key): _told(name, one) for key, one in value.items()}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _told(name, one) for key, one in value.items()}
     if isinstance(value, list):
         return [_told(name, one) for one in value]
     if isinstance(value, tuple):
@@ -58,6 +60,8 @@ def _told(name: str, value: Any) -> Any:
         return {_TUPLE: told} if name == "num_classes" else told
     if isinstance(value, tfp.distributions.Distribution):
         return _distribution(name, value)
+    if isinstance(value, tf.DType):  # a distribution's
+        return {_DTYPE: value.name}
     if hasattr(value, "get_config"):
         return keras.saving.serialize_keras_object(value)
     if tf.is_tensor(value) or isinstance(value, (np.ndarray, np.generic)):
@@ -89,6 +93,8 @@ def _untold(value: Any) -> Any:
         return value
     if _TUPLE in value:
         return tuple(_untold(one) for one in value[_TUPLE])
+    if _DTYPE in value:
+        return tf.as_dtype(value[_DTYPE])
     if _ARRAY in value:
         return np.asarray(value[_ARRAY], value["dtype"])[()]
     if _DISTRIBUTION in value:
