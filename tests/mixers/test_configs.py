@@ -66,7 +66,7 @@ def test_what_json_cannot_hold_is_refused():
         mixer.get_config()
 
     mixer = tfmixup.MixUp(num_classes={0: 3, 1: None})  # JSON has strings as keys
-    with pytest.raises(TypeError, match="num_classes=.*cannot be told in JSON"):
+    with pytest.raises(TypeError, match=r"num_classes=.*cannot be told in JSON"):
         mixer.get_config()
 
     class Own(tfd.Uniform):
