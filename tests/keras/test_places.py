@@ -237,3 +237,20 @@ def test_ragged_inputs_are_refused():
     ds = tf.data.Dataset.from_tensors((tf.ragged.constant([[1], [2, 3]]), [0, 1]))
     with pytest.raises(TypeError, match="must be dense tensors, got a RaggedTensor"):
         trainer.fit(ds, verbose=0)
+
+
+def test_an_optional_input_may_be_left_out():
+    class Add(keras.layers.Layer):
+        def call(self, x, other=None):
+            return x if other is None else x + other
+
+        def compute_output_spec(self, x, other=None):
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    inputs = [keras.Input([3]), keras.Input([3], optional=True)]
+    model = keras.Model(inputs, Add(name="sum")(*inputs))
+    trainer = MixingModel(model, MIXER, at="sum", seed=1)
+    partner, (lam, *_) = drawn(trainer, 4)
+    x = np.eye(4, 3, dtype=np.float32)
+    seen = look(trainer, [x, None], LABELS)
+    np.testing.assert_allclose(seen.y_pred, mixed(lam, partner, x), rtol=1e-6)

@@ -159,10 +159,10 @@ class Places:
             model = keras.Model(model.inputs, model.outputs)
         elif model.compiled:  # or Keras would make the optimizer's variables again
             model = keras.Model(model.input, model.output)
-        inputs = None
+        dtypes = keras.tree.map_structure(lambda x: x.dtype, model.input)
         if None in self.names:
             self._check(None, model.input)
-            inputs = self._mixed_inputs(model.input)
+            dtypes = self._mixed_dtypes(model.input)
         called: set[str] = set()
 
         def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
@@ -188,28 +188,25 @@ class Places:
         # The layers themselves are called again, so that weights and masks are theirs.
         self._network = keras.models.clone_model(
             model,
-            input_tensors=inputs,
+            input_tensors=keras.tree.map_structure(_input_like, model.input, dtypes),
             clone_function=lambda layer: layer,
             call_function=call,
         )
 
-    def _mixed_inputs(self, inputs: Any) -> Any:
-        """Inputs for mixtures: a model casts to its own dtype, which would round."""
+    def _mixed_dtypes(self, inputs: Any) -> Any:
+        """Dtypes of mixed inputs: a model casts to its Input's, which would round."""
         dtype = self.mixer.options.dtype
         parts = self.mixer.split((inputs,))
         floats = elements.map_nest(
-            lambda x: keras.KerasTensor(
-                x.shape, x.dtype if keras.backend.is_float_dtype(x.dtype) else dtype
+            lambda x: (
+                x
+                if keras.backend.is_float_dtype(x.dtype)
+                else keras.KerasTensor(x.shape, dtype)
             ),
             parts.features,
         )
-        return keras.tree.map_structure(
-            lambda x, mixed: keras.Input(
-                batch_shape=x.shape, dtype=mixed.dtype, name=x.name
-            ),
-            inputs,
-            elements.join(parts._replace(features=floats), (inputs,))[0],
-        )
+        made = elements.join(parts._replace(features=floats), (inputs,))[0]
+        return keras.tree.map_structure(lambda x: x.dtype, made)
 
     def network(self, model: keras.Model) -> keras.Model:
         """The model with mixing in it."""
@@ -285,6 +282,18 @@ def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
             "input's: which is meant behind a place is not known. Use two layers."
         )
     return inferred
+
+
+def _input_like(x: Any, dtype: str) -> Any:
+    """An Input like another, of this dtype."""
+    layer = x._keras_history.operation
+    return keras.Input(
+        batch_shape=x.shape,
+        dtype=dtype,
+        name=x.name,
+        sparse=layer.sparse,
+        optional=layer.optional,
+    )
 
 
 def _check_not_rounded(inner: Any, args: Any) -> None:
