@@ -19,7 +19,7 @@ from tfmixup.checks import see_docs
 from tfmixup.elements import Parts, describe
 from tfmixup.options import Options
 
-__all__ = ["ClassIds", "Floats", "KeptIntegers", "Masks", "Target", "mix"]
+__all__ = ["ClassIds", "Floats", "KeptIntegers", "Masks", "Target", "mix", "or_nan"]
 
 
 class Target(abc.ABC):
@@ -48,6 +48,10 @@ class Target(abc.ABC):
     def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
         """Operations that raise at bad values in batches; they run outside XLA."""
         return []
+
+    def are_fine(self, target: tf.Tensor) -> tf.Tensor | None:
+        """Whether all values are such as there may be; None where any may be."""
+        return None
 
     @abc.abstractmethod
     def encode(self, target: tf.Tensor) -> tf.Tensor:
@@ -222,20 +226,30 @@ class Masks(Target):
         return [self._check_ids(caller, target) for target in targets]
 
     def _check_ids(self, caller: str, target: tf.Tensor) -> tf.Operation:
-        classes = _without_ignored(target, self.ignore_label)
-        # The ends alone: a mask of int64 would be eight times the memory of uint8.
-        ends = [
-            tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
-        ]
-        empty = tf.size(target) == 0
-        fine = empty | ((ends[0] >= 0) & (ends[1] < self.num_classes))
+        ends = self._ends(target)
         message = (
             f"{caller}: masks must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1, shift labels "
             "that start at 1, name the label of pixels to leave out as ignore_label. "
             "Lowest and highest label:"
         )
+        fine = self._are_within(ends, target)
         return tf.debugging.Assert(fine, [message, *ends])
+
+    def are_fine(self, target: tf.Tensor) -> tf.Tensor:
+        """Whether all class ids are in [0, num_classes), or ignored."""
+        return self._are_within(self._ends(target), target)
+
+    def _are_within(self, ends: list[tf.Tensor], target: tf.Tensor) -> tf.Tensor:
+        within = (ends[0] >= 0) & (ends[1] < self.num_classes)
+        return (tf.size(target) == 0) | within
+
+    def _ends(self, target: tf.Tensor) -> list[tf.Tensor]:
+        # The ends alone: a mask of int64 would be eight times the memory of uint8.
+        classes = _without_ignored(target, self.ignore_label)
+        return [
+            tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
+        ]
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """One-hot with a row of zeros where ignored, or the ids as they are."""
@@ -351,15 +365,19 @@ class ClassIds(Target):
         return [self._check_ids(caller, target) for target in targets]
 
     def _check_ids(self, caller: str, target: tf.Tensor) -> tf.Operation:
-        wide = tf.cast(_without_ignored(target, self.ignore_label), tf.int64)
-        fine = tf.reduce_all((wide >= 0) & (wide < self.num_classes))
         message = (
             f"{caller}: integer labels must be in {self.allowed()}, but this "
             "batch has others. Set num_classes to the highest label + 1; shift labels "
             "that start at 1; name the label of examples that have none, such as -1, "
             "as ignore_label. Labels:"
         )
+        fine = self.are_fine(target)
         return tf.debugging.Assert(fine, [message, target], summarize=1024)
+
+    def are_fine(self, target: tf.Tensor) -> tf.Tensor:
+        """Whether all class ids are in [0, num_classes), or ignored."""
+        wide = tf.cast(_without_ignored(target, self.ignore_label), tf.int64)
+        return tf.reduce_all((wide >= 0) & (wide < self.num_classes))
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
         """One-hot, smoothed; a row of zeros where ignored: float32 (B, [T,] C)."""
@@ -410,6 +428,27 @@ def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any
     )
     return tf.nest.pack_sequence_as(resolved, mixed), _like(
         resolved, first.weights, weights
+    )
+
+
+def or_nan(resolved: Any, given: Any, mixed: Any) -> Any:
+    """Mixed targets, but NaN where a given one has a value that there may not be.
+
+    A training step that XLA compiles has no assert left, and would train on.
+
+    Args:
+      resolved: what `resolve` returned.
+      given: the targets before.
+      mixed: the targets after.
+    """
+    flat = zip(tf.nest.flatten(resolved), tf.nest.flatten(given))
+    fine = [kind.are_fine(target) for kind, target in flat]
+    fine = [one for one in fine if one is not None]
+    if not fine:
+        return mixed
+    all_fine = tf.reduce_all(fine)
+    return tf.nest.map_structure(
+        lambda t: tf.where(all_fine, t, math.nan) if t.dtype.is_floating else t, mixed
     )
 
 

@@ -560,6 +560,19 @@ def test_a_wrong_label_raises():
         trainer.fit(x, np.full(SIZE, 3), verbose=0)
 
 
+@pytest.mark.parametrize("targets", ["blend", "pair"])
+def test_a_wrong_label_makes_the_loss_nan_where_xla_drops_asserts(targets):
+    x, y = data()
+    mixer = tfmixup.MixUp(num_classes=3, targets=targets)
+    trainer = MixingModel(net(), mixer, at="hidden")
+    trainer.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    assert np.isfinite(trainer.evaluate(x, y, verbose=0))
+    assert np.isfinite(trainer.fit(x, y, verbose=0).history["loss"][0])
+    y[3] = 7
+    assert np.isnan(trainer.evaluate(x, y, verbose=0))
+    assert np.isnan(trainer.fit(x, y, verbose=0).history["loss"][0])
+
+
 def test_a_batch_of_one_is_not_mixed():
     x, y = data(1)
     seen = look(trainer_of(), x, y)

@@ -41,9 +41,8 @@ class MixingModel(PairModel):
 
     λ, partners and the place of a step follow from the seed and a count of steps, which
     is a weight of the wrapper: saved, and restored with a checkpoint. Labels are
-    checked as in the pipeline, but not where Keras compiles the step with XLA, which
-    drops all asserts. On a GPU that is Keras's default: `compile(jit_compile=False)`
-    keeps the checks.
+    checked as in the pipeline. Where Keras compiles the step with XLA, as it does by
+    default on a GPU, there are no asserts: a wrong class id makes the loss NaN there.
 
     Args:
       model: a `keras.Model`; functional or sequential, if `at` names a layer. It need
@@ -272,4 +271,5 @@ def _encoded(mixer: Mixer, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any
     ]
     with tf.control_dependencies(checked):
         parts = elements.map_parts(tf.identity, parts)
-    return targets.mix(resolved, parts, parts, Recipe(tf.cast, tf.ones([1])))
+    made, weights = targets.mix(resolved, parts, parts, Recipe(tf.cast, tf.ones([1])))
+    return targets.or_nan(resolved, y, made), weights

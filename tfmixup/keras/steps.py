@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmixup import checks, elements, seeding
+from tfmixup import checks, elements, seeding, targets
 from tfmixup.elements import Parts
 
 __all__ = ["NAME", "STEP", "Step"]
@@ -99,9 +99,10 @@ class Step:
             parts = mixer.split((features, *self._labels))
             lengths = parts.lengths or {}
             parts = parts._replace(lengths={**lengths, **masks} or None)
-            mixed = mixer.plan_of(parts).mix_in_batch(
-                parts, self._partner, self._params
-            )
+            plan = mixer.plan_of(parts)
+            mixed = plan.mix_in_batch(parts, self._partner, self._params)
+            y = targets.or_nan(plan.targets, parts.targets, mixed.targets)
+            mixed = mixed._replace(targets=y)
         of_all = mixed.lengths or {}
         self._masks[key] = {name: of_all[name] for name in masks}
         lengths = {name: of_all[name] for name in lengths}
