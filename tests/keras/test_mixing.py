@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -550,6 +551,37 @@ def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(RuntimeError, match=r"needs Keras on TensorFlow, and .* 'jax'"):
         MixingModel(net(), tfmixup.MixUp())
+
+
+def test_a_place_that_inputs_go_around_is_told():
+    """A skip connection stays unmixed, while its labels are mixed."""
+    x = keras.Input([WIDTH])
+    h = keras.layers.Dense(WIDTH, name="branch")(x)
+    joined = keras.layers.Add(name="joined")([x, h])
+    model = keras.Model(x, keras.layers.Dense(3)(joined))
+    with pytest.warns(UserWarning, match="inputs goes around layer 'branch' and stays"):
+        MixingModel(model, tfmixup.MixUp(), at=["joined", "branch"])
+    words = keras.Input([4], dtype="int32")
+    h = keras.layers.Embedding(9, 2, mask_zero=True, name="words")(words)
+    h = keras.layers.GRU(3)(h)  # the mask comes from the ids, and is mixed too
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MixingModel(model, tfmixup.MixUp(), at=["joined", None])
+        MixingModel(keras.Model(words, h), tfmixup.MixUp(), at="words")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"loss": "sparse_categorical_crossentropy"},
+        {"loss": keras.losses.SparseCategoricalCrossentropy()},
+        {"loss": "mse", "metrics": ["accuracy", "sparse_categorical_accuracy"]},
+    ],
+)
+def test_what_wants_class_ids_is_refused_where_they_become_one_hot(arguments):
+    trainer = MixingModel(net(), tfmixup.MixUp(num_classes=3), at="hidden")
+    with pytest.raises(ValueError, match=r"parse.*is for class ids, and the mixer's"):
+        trainer.compile("sgd", **arguments)
 
 
 def test_a_wrong_label_raises():

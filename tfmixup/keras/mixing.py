@@ -137,6 +137,9 @@ class MixingModel(PairModel):
           *args: as of any model.
           **kwargs: as of any model.
         """
+        if isinstance(self.mixer.options.num_classes, int):
+            for given in keras.tree.flatten([*args[1:], list(kwargs.values())]):
+                _check_not_sparse(given)
         if self.mixer.options.targets == "pair":
             super().compile(*args, **kwargs)
         else:
@@ -219,6 +222,18 @@ class MixingModel(PairModel):
         )
         rest = {name: config[name] for name in ("at", "seed", "name")}
         return cls(model, mixer, **rest)
+
+
+def _check_not_sparse(given: Any) -> None:
+    """Refuses a loss or metric of class ids, of which the mixer makes vectors."""
+    name = given if isinstance(given, str) else type(given).__name__
+    if name.lower().replace("_", "").startswith("sparse"):
+        raise ValueError(
+            f"{NAME}: {name!r} is for class ids, and the mixer's num_classes makes "
+            "one-hot labels of them. Write 'categorical_crossentropy', "
+            "'categorical_accuracy' or the like; or use targets='pair' without "
+            "num_classes."
+        )
 
 
 def _check_backend() -> None:

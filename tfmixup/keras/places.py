@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import warnings
 from typing import Any
 
 import keras
@@ -192,6 +193,19 @@ class Places:
             clone_function=lambda layer: layer,
             call_function=call,
         )
+        self._tell_what_goes_around()
+
+    def _tell_what_goes_around(self) -> None:
+        """Warns where an input reaches the output beside a place."""
+        for name in self.names:
+            layer = name if name in self._own else f"{name}{_SUFFIX}"
+            if name is not None and _goes_around(self._network, layer):
+                warnings.warn(
+                    f"tfmixup.keras.MixingModel: something of the inputs goes around "
+                    f"layer {name!r} and stays the first example's, while labels are "
+                    "mixed. Name the layer in which all of it has come together.",
+                    stacklevel=2,
+                )
 
     def _mixed_dtypes(self, inputs: Any) -> Any:
         """Dtypes of mixed inputs: a model casts to its Input's, which would round."""
@@ -282,6 +296,22 @@ def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
             "input's: which is meant behind a place is not known. Use two layers."
         )
     return inferred
+
+
+def _goes_around(network: keras.Model, place: str) -> bool:
+    """Whether an input reaches an output without passing a `Mix` layer."""
+    left, seen = list(network.outputs), set()
+    while left:
+        tensor = left.pop()
+        operation, node, _ = tensor._keras_history
+        mask_of = operation.place if isinstance(operation, _MixedMask) else None
+        if place in (operation.name, mask_of) or (operation, node) in seen:
+            continue
+        if isinstance(operation, keras.layers.InputLayer):
+            return True
+        seen.add((operation, node))
+        left.extend(operation._inbound_nodes[node].input_tensors)
+    return False
 
 
 def _input_like(x: Any, dtype: str) -> Any:
