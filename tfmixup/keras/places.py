@@ -197,9 +197,12 @@ class Places:
 
     def _tell_what_goes_around(self) -> None:
         """Warns where an input reaches the output beside a place."""
+        network: Any = self._network
+        known = {layer.name for layer in network.layers}
         for name in self.names:
-            layer = name if name in self._own else f"{name}{_SUFFIX}"
-            if name is not None and _goes_around(self._network, layer):
+            layer = str(name) if name in self._own else f"{name}{_SUFFIX}"
+            # A `Mix` within a layer is in no graph.
+            if layer in known and _goes_around(network, layer):
                 warnings.warn(
                     f"tfmixup.keras.MixingModel: something of the inputs goes around "
                     f"layer {name!r} and stays the first example's, while labels are "
