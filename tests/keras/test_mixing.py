@@ -182,7 +182,8 @@ def test_sample_weights_belong_to_their_labels(at):
     np.testing.assert_allclose(seen[0][1], expected[2], atol=1e-6)
 
 
-def test_masks_of_the_mixture_are_either():
+@pytest.mark.parametrize("loaded", [False, True])
+def test_masks_of_the_mixture_are_either(loaded):
     """Recurrent layers behind the place read where either sentence has a word."""
     ids = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [5, 6, 0, 0], [7, 8, 9, 1]])
     words = keras.Input([4], dtype="int32")
@@ -198,7 +199,10 @@ def test_masks_of_the_mixture_are_either():
 
     out = keras.layers.GlobalAveragePooling1D()(Look()(embedded))
     mixer = tfmixup.MixUp(1.0, num_classes=4)
-    trainer = MixingModel(keras.Model(words, out), mixer, at="words", seed=7)
+    model = keras.Model(words, out)
+    if loaded:  # where a mask that Keras has found is an argument
+        model = model.from_config(model.get_config(), custom_objects={"Look": Look})
+    trainer = MixingModel(model, mixer, at="words", seed=7)
     partner, params = drawn(trainer, 4)
     assert np.all((params.lam > 0) & (params.lam < 1))
     look(trainer, ids, np.arange(4))

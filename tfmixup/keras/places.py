@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmixup import elements
@@ -291,7 +292,7 @@ def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
                 continue
             flat = [m for m in keras.tree.flatten(mask) if m is not None]
             if flat:
-                own = all(any(m is one for one in found) for m in flat)
+                own = all(any(_is_same(m, one) for one in found) for m in flat)
                 (inferred if own else given).add(name)
     if inferred & given:
         raise TypeError(
@@ -338,6 +339,27 @@ def _check_not_rounded(inner: Any, args: Any) -> None:
                 f"the model {inner.name!r} within the model has inputs of {own.dtype}, "
                 f'and would round mixed ones. Give its Input dtype="{came.dtype}".'
             )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether symbolic tensors, or values, are the same or made alike of the same.
+
+    A model that was loaded computes a mask once where it was, and once as its own.
+    """
+    if not all(isinstance(x, keras.KerasTensor) for x in (one, other)):
+        return one is other or (type(one) is type(other) and bool(np.all(one == other)))
+    first, second = one._keras_history, other._keras_history
+    if isinstance(first.operation, keras.Layer):
+        if first.operation is not second.operation:
+            return False
+    elif type(first.operation) is not type(second.operation):
+        return False
+    if one is other or first == second:
+        return True
+    made = [h.operation._inbound_nodes[h.node_index].arguments for h in (first, second)]
+    parts = [keras.tree.flatten([list(a.args), a.kwargs]) for a in made]
+    alike = first.tensor_index == second.tensor_index and len(parts[0]) == len(parts[1])
+    return alike and all(map(_is_same, *parts))
 
 
 def _name_of(place: Any) -> str | None:
