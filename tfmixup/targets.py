@@ -19,7 +19,16 @@ from tfmixup.checks import see_docs
 from tfmixup.elements import Parts, describe
 from tfmixup.options import Options
 
-__all__ = ["ClassIds", "Floats", "KeptIntegers", "Masks", "Target", "mix", "or_nan"]
+__all__ = [
+    "ClassIds",
+    "Floats",
+    "KeptIntegers",
+    "Masks",
+    "Target",
+    "check_values",
+    "mix",
+    "or_nan",
+]
 
 
 class Target(abc.ABC):
@@ -431,15 +440,20 @@ def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any
     )
 
 
+def check_values(resolved: Any, caller: str, *given: Any) -> list[tf.Operation]:
+    """Operations that raise at bad values in the targets of batches."""
+    flat = map(tf.nest.flatten, (resolved, *given))
+    return [
+        check
+        for kind, *values in zip(*flat)
+        for check in kind.check_values(caller, *values)
+    ]
+
+
 def or_nan(resolved: Any, given: Any, mixed: Any) -> Any:
     """Mixed targets, but NaN where a given one has a value that there may not be.
 
     A training step that XLA compiles has no assert left, and would train on.
-
-    Args:
-      resolved: what `resolve` returned.
-      given: the targets before.
-      mixed: the targets after.
     """
     flat = zip(tf.nest.flatten(resolved), tf.nest.flatten(given))
     fine = [kind.are_fine(target) for kind, target in flat]

@@ -17,6 +17,7 @@ from tfmixup.keras.models import PairModel
 from tfmixup.keras.places import Places
 from tfmixup.keras.steps import NAME, STEP, Step
 from tfmixup.mixers import Mixer
+from tfmixup.pairing import stages
 
 __all__ = ["MixingModel"]
 
@@ -94,11 +95,7 @@ class MixingModel(PairModel):
                 raise TypeError("model is a MixingModel already: wrap its `.model`.")
             if isinstance(model, PairModel):  # of which nothing but the model is needed
                 model = model.model
-            if not isinstance(mixer, Mixer):
-                raise TypeError(
-                    "mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got "
-                    f"{mixer!r}."
-                )
+            stages.check_mixer(mixer)
             checks.seed(seed)
         super().__init__(model, name=name)
         with checks.named(NAME):
@@ -279,12 +276,7 @@ def _encoded(mixer: Mixer, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any
     # Labels of frames or pixels are told by what stands beside them.
     beside = elements.spec_of(parts._replace(features=y_pred))
     resolved = kinds.resolve(beside, mixer.off().options)
-    checked = [
-        check
-        for kind, target in zip(tf.nest.flatten(resolved), flat)
-        for check in kind.check_values(NAME, target)
-    ]
-    with tf.control_dependencies(checked):
+    with tf.control_dependencies(targets.check_values(resolved, NAME, y)):
         parts = elements.map_parts(tf.identity, parts)
     made, weights = targets.mix(resolved, parts, parts, Recipe(tf.cast, tf.ones([1])))
     return targets.or_nan(resolved, y, made), weights

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import elements
-from tfmixup.keras.steps import STEP
+from tfmixup.keras.steps import NAME, STEP
 from tfmixup.mixers import Mixer, RandomChoice
 from tfmixup.specs import check_batched
 
@@ -205,7 +205,7 @@ class Places:
             # A `Mix` within a layer is in no graph.
             if layer in known and _goes_around(network, layer):
                 warnings.warn(
-                    f"tfmixup.keras.MixingModel: something of the inputs goes around "
+                    f"{NAME}: something of the inputs goes around "
                     f"layer {name!r} and stays the first example's, while labels are "
                     "mixed. Name the layer in which all of it has come together.",
                     stacklevel=2,

@@ -49,8 +49,7 @@ class Step:
         self._params = places.mixer.sample(size, for_params)
         self._mixed: dict[int, Parts] = {}
         self._calls: collections.Counter[tuple[int, Any]] = collections.Counter()
-        self._done: dict[tuple[int, int], tuple[Any, Parts]] = {}
-        self._masks: dict[tuple[int, int], dict[str, tf.Tensor]] = {}
+        self._done: dict[tuple[int, int], tuple[Any, Parts, list[tf.Tensor]]] = {}
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
@@ -66,7 +65,7 @@ class Step:
         k = self.places.place_of(name)
         if k is None:
             return features
-        mixed = self._parts(k, features, mask)
+        mixed, _ = self._parts(k, features, mask)
         # A model that is not built yet is traced in a graph of its own before the call.
         graph = getattr(tf.nest.flatten(features)[0], "graph", None)
         self._calls[k, graph] += 1
@@ -83,15 +82,14 @@ class Step:
         k = self.places.place_of(name)
         if k is None:
             return mask
-        self._parts(k, features, mask)
-        mixed = self._masks[k, id(features)]
-        return [self._drawn(k, mixed[f"mask {m}"], old) for m, old in enumerate(mask)]
+        _, mixed = self._parts(k, features, mask)
+        return [self._drawn(k, new, old) for new, old in zip(mixed, mask)]
 
-    def _parts(self, k: int, features: Any, mask: Any) -> Parts:
-        """Mixes at place k, once for features and masks."""
+    def _parts(self, k: int, features: Any, mask: Any) -> tuple[Parts, list[tf.Tensor]]:
+        """Mixes features and masks at place k, once for both."""
         key = k, id(features)
         if key in self._done:
-            return self._done[key][1]
+            return self._done[key][1:]
         given = [one for one in keras.tree.flatten(mask) if one is not None]
         masks = {f"mask {m}": one for m, one in enumerate(given)}
         with checks.named(NAME):
@@ -104,11 +102,11 @@ class Step:
             y = targets.or_nan(plan.targets, parts.targets, mixed.targets)
             mixed = mixed._replace(targets=y)
         of_all = mixed.lengths or {}
-        self._masks[key] = {name: of_all[name] for name in masks}
         lengths = {name: of_all[name] for name in lengths}
         mixed = mixed._replace(lengths=lengths or None)
-        self._done[key] = features, mixed  # held, so that no other has this id
-        return mixed
+        made = mixed, [of_all[name] for name in masks]
+        self._done[key] = features, *made  # held, so that no other has this id
+        return made
 
     def labels(self) -> tuple[Any, Any]:
         """The mixed labels and weights of the place that was drawn."""

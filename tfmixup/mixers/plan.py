@@ -70,12 +70,8 @@ class Plan:
 
     def check_values(self, *batches: Parts) -> list[tf.Operation]:
         """Operations that raise at bad labels and sizes; XLA would drop them."""
-        flat = [tf.nest.flatten(parts.targets) for parts in batches]
-        labels = [
-            check
-            for kind, *targets in zip(tf.nest.flatten(self.targets), *flat)
-            for check in kind.check_values(self.mixer.name, *targets)
-        ]
+        given = [parts.targets for parts in batches]
+        labels = targets.check_values(self.targets, self.mixer.name, *given)
         sizes = [check for b in batches for check in self.mixer.check_values(b)]
         return [*labels, *sizes]
 
