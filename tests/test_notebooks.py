@@ -33,9 +33,24 @@ def test_notebook(path, tmp_path, monkeypatch):
         if "image/png" in output.get("data", {})
     ]
     assert pictures
-    assert "CPU: 1 replica" in text
+    assert "This notebook will train on: CPU" in text
+    assert "1 replica(s), batches of 64, features in float32" in text
+    assert "The weights are on CPU:0." in text
     assert "Epoch 15/15" in text
     nbformat.write(notebook, tmp_path / path.name)
+
+
+@pytest.mark.parametrize("device", ["TPU", "GPU"])
+def test_a_device_that_is_not_there_is_an_error(device, tmp_path):
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    choice = next(cell for cell in notebook.cells if "DEVICE =" in cell.source)
+    choice.source = choice.source.replace('DEVICE = "auto"', f'DEVICE = "{device}"')
+    client = nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3")
+    with pytest.raises(
+        nbclient.exceptions.CellExecutionError,
+        match=f"DEVICE is '{device}', and this runtime has no {device}",
+    ):
+        client.execute(cwd=str(tmp_path))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

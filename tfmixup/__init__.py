@@ -1,5 +1,8 @@
 """mixup as a tf.data pipeline component."""
 
+# First, since it says in our words which package is missing.
+from tfmixup import distributions  # isort: skip  # noqa: F401
+
 from tfmixup import keras, plot
 from tfmixup._version import __version__
 from tfmixup.device import prefetch_to_device

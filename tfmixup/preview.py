@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 import tfmixup
+from tfmixup import requirements
 
 __all__ = ["main"]
 
@@ -184,12 +185,12 @@ def _load(
 ) -> tuple[tf.data.Dataset, list[str] | None]:
     """A dataset of (image, label), images of one size, and the names of its classes."""
     try:
+        requirements.check_tensorflow_datasets()
         import tensorflow_datasets as tfds
 
         from tfmixup import datasets
     except ImportError as error:
-        hint = "Install it: pip install 'tfmixup[examples]'"
-        raise _PreviewError(f"{error}. {hint}") from error
+        raise _PreviewError(str(error)) from error
     asked = f"--dataset {name}"
     # A dataset's own code runs here, which may raise anything.
     try:

@@ -12,15 +12,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tfmixup import requirements
+
 _INSTALL_HINT = "install the examples' packages: pip install 'tfmixup[examples]'"
 
-try:
-    import tensorflow_datasets as tfds
-except ModuleNotFoundError as error:
-    raise ImportError(
-        f"tfmixup.datasets needs TensorFlow Datasets, but importing it failed "
-        f"({error}); {_INSTALL_HINT}"
-    ) from error
+requirements.check_tensorflow_datasets()
+
+import tensorflow_datasets as tfds  # noqa: E402
 
 _DESCRIPTION = """\
 1,797 grey 8x8 images of handwritten digits, by 13 writers.

@@ -26,14 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfmixup import seeding
+from tfmixup import distributions, seeding
 
 __all__ = ["Beta", "draw_beta", "probability"]
 
 
-class Beta(tfp.distributions.Beta):
+class Beta(distributions.Beta):
     """Beta(α, α), whose draws come from a table of its quantile function."""
 
     def _sample_n(self, n: int | tf.Tensor, seed: Any = None) -> tf.Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+
+from tfmixup import distributions
 
 __all__ = ["arguments_of", "config_of"]
 
@@ -58,7 +59,7 @@ def _told(name: str, value: Any) -> Any:
         told = [_told(name, one) for one in value]
         # Of a nest like the targets its kind counts; other arguments may be lists.
         return {_TUPLE: told} if name == "num_classes" else told
-    if isinstance(value, tfp.distributions.Distribution):
+    if distributions.is_distribution(value):
         return _distribution(name, value)
     if isinstance(value, tf.DType):  # a distribution's
         return {_DTYPE: value.name}
@@ -77,7 +78,7 @@ def _told(name: str, value: Any) -> Any:
 def _distribution(name: str, value: Any) -> dict[str, Any]:
     """A distribution of TFP by its name and parameters."""
     kind = type(value).__name__
-    if getattr(tfp.distributions, kind, None) is not type(value):
+    if distributions.by_name(kind) is not type(value):
         raise TypeError(
             f"{name}={value!r} cannot be told in JSON, being none of "
             "tfp.distributions. Give one of those."
@@ -98,7 +99,13 @@ def _untold(value: Any) -> Any:
     if _ARRAY in value:
         return np.asarray(value[_ARRAY], value["dtype"])[()]
     if _DISTRIBUTION in value:
-        kind = getattr(tfp.distributions, value[_DISTRIBUTION])
+        kind = distributions.by_name(value[_DISTRIBUTION])
+        if kind is None:
+            raise ValueError(
+                f"TensorFlow Probability has no distribution {value[_DISTRIBUTION]!r}, "
+                "which the configuration of a mixer names. Install the release that "
+                "the configuration was written with."
+            )
         return kind(**_untold(value["parameters"]))
     if "registered_name" in value:
         return keras.saving.deserialize_keras_object(value)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfmixup import checks, seeding
 from tfmixup.blending import blend
+from tfmixup.distributions import Distribution, is_distribution
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.beta import Beta, draw_beta, probability
 from tfmixup.options import Options
@@ -45,9 +45,7 @@ class LambdaMixer(Options, Mixer, abc.ABC):
     alpha: float = 1.0
     _: dataclasses.KW_ONLY
     # Distributions compare by identity; `_distribution_key` compares in its place.
-    distribution: tfp.distributions.Distribution | None = dataclasses.field(
-        default=None, compare=False
-    )
+    distribution: Distribution | None = dataclasses.field(default=None, compare=False)
     lam_range: tuple[float, float] | None = None
     per: str = "example"
     probability: float = 1.0
@@ -156,7 +154,7 @@ def sample_lam(
     seed: tf.Tensor,
     *,
     alpha: float = 0.2,
-    distribution: tfp.distributions.Distribution | None = None,
+    distribution: Distribution | None = None,
     lam_range: tuple[float, float] | None = None,
 ) -> tf.Tensor:
     """Draws λ ~ Beta(alpha, alpha), or from another distribution on [0, 1].
@@ -196,7 +194,7 @@ def sample_lam(
 
 
 def _inverse_cdf(
-    distribution: tfp.distributions.Distribution,
+    distribution: Distribution,
     low: float,
     high: float,
     shape: Sequence[int | tf.Tensor],
@@ -210,7 +208,7 @@ def _inverse_cdf(
 
 
 def _rejection(
-    distribution: tfp.distributions.Distribution,
+    distribution: Distribution,
     low: float,
     high: float,
     shape: Sequence[int | tf.Tensor],
@@ -231,9 +229,7 @@ def _rejection(
     )[0]
 
 
-def _check_draws(
-    draws: tf.Tensor, distribution: tfp.distributions.Distribution
-) -> tf.Tensor:
+def _check_draws(draws: tf.Tensor, distribution: Distribution) -> tf.Tensor:
     """Makes λ outside [0, 1] raise, where the support is not known before."""
     message = (
         f"{distribution.name} drew a λ outside [0, 1]. λ is the share of the first "
@@ -274,9 +270,7 @@ def _check_law(
     return low, high
 
 
-def _mass(
-    distribution: tfp.distributions.Distribution, low: float, high: float
-) -> tuple[float, float]:
+def _mass(distribution: Distribution, low: float, high: float) -> tuple[float, float]:
     """The probability of [low, high], and the least that can be drawn from."""
     cdf = _answer(distribution, distribution.cdf, [low, high])
     if cdf is None:
@@ -291,7 +285,7 @@ def _mass(
 
 
 def _check_distribution(distribution: Any) -> None:
-    if not isinstance(distribution, tfp.distributions.Distribution):
+    if not is_distribution(distribution):
         raise TypeError(
             "distribution must be a tfp.distributions.Distribution, got "
             f"{type(distribution).__name__}. For example: "
@@ -315,7 +309,7 @@ def _check_distribution(distribution: Any) -> None:
 
 
 def _support(
-    distribution: tfp.distributions.Distribution,
+    distribution: Distribution,
 ) -> tuple[float, float] | None:
     """Bounds of the support, by TFP's support bijector or by the CDF; None if unknown.
 
@@ -339,7 +333,7 @@ def _support(
     )
 
 
-def _has_quantile(distribution: tfp.distributions.Distribution) -> bool:
+def _has_quantile(distribution: Distribution) -> bool:
     def there_and_back(half: tf.Tensor) -> tf.Tensor:
         return distribution.cdf(distribution.quantile(half))
 
@@ -348,7 +342,7 @@ def _has_quantile(distribution: tfp.distributions.Distribution) -> bool:
 
 
 def _answer(
-    distribution: tfp.distributions.Distribution,
+    distribution: Distribution,
     ask: Callable[[tf.Tensor], tf.Tensor],
     at: list[float],
 ) -> np.ndarray | None:
@@ -361,13 +355,13 @@ def _answer(
         return None
 
 
-def _key(distribution: tfp.distributions.Distribution | None) -> Any:
+def _key(distribution: Distribution | None) -> Any:
     """A hashable value, equal for equally made distributions (theirs compare by id)."""
     if distribution is None:
         return None
 
     def freeze(value: Any) -> Any:
-        if isinstance(value, tfp.distributions.Distribution):
+        if is_distribution(value):
             return _key(value)
         if isinstance(value, (str, bool, int, float, type(None))):
             return value

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfmixup import checks
+from tfmixup.distributions import Beta
 from tfmixup.mixers import (
     BetweenClass,
     CMixup,
@@ -168,7 +168,7 @@ def _exact(mixer: Any, edges: np.ndarray) -> np.ndarray | None:
     if distribution is None:
         # In float64, which resolves λ near 0 and 1 for small α.
         alpha = np.float64(mixer.alpha)
-        distribution = tfp.distributions.Beta(alpha, alpha)
+        distribution = Beta(alpha, alpha)
     low, high = mixer.lam_range or (0.0, 1.0)
     # P(λ < edge), because NumPy counts a value on an edge to the bin above. Discrete
     # distributions have such values, and TFP finds them with some tolerance.

@@ -1,0 +1,106 @@
+"""Says in our words which package is missing, or does not fit the others.
+
+The modules that import these packages check first: `import tfmixup` begins with
+TensorFlow's, and `import tfmixup.datasets` with that of TensorFlow Datasets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib import metadata
+
+__all__ = ["check_tensorflow", "check_tensorflow_datasets"]
+
+_OLDEST_TENSORFLOW = (2, 18)
+
+
+def check_tensorflow() -> None:
+    """Makes sure that TensorFlow and TensorFlow Probability can be imported.
+
+    Raises:
+      ImportError: with the command that mends it, if a package is missing or does not
+        fit the others.
+    """
+    tensorflow = _tensorflow_version()
+    major_minor = ".".join(tensorflow.split(".")[:2])
+    mend = (
+        f"pip install 'tf-keras=={major_minor}.*', or, beside a TensorFlow that pip "
+        "knows by another name than tensorflow (tensorflow-cpu, tensorflow-tpu, a "
+        f"vendor's), pip install --no-deps 'tf-keras=={major_minor}.*'."
+    )
+    if importlib.util.find_spec("tf_keras") is None:
+        raise ImportError(
+            "tfmixup needs tf-keras, which TensorFlow Probability imports and which is "
+            f"not installed. Install the release of your TensorFlow, {tensorflow}: "
+            + mend
+        )
+    try:
+        importlib.import_module("tensorflow_probability").distributions.Beta  # noqa: B018
+    except Exception as error:  # whatever two releases that do not fit may raise
+        raise ImportError(
+            f"tfmixup needs TensorFlow Probability. Release "
+            f"{_version('tensorflow-probability')} cannot be imported beside "
+            f"TensorFlow {tensorflow} and tf-keras {_version('tf-keras')}: "
+            f"{type(error).__name__}: {error}. tf-keras must be of TensorFlow's "
+            f"release: {mend} TensorFlow Probability must be 0.25 or newer."
+        ) from error
+
+
+def _tensorflow_version() -> str:
+    install = (
+        "Install it with pip install 'tfmixup[tf]', for a GPU of NVIDIA with "
+        "pip install 'tfmixup[gpu]', or install the build that your machine's vendor "
+        "gives (tensorflow-cpu, tensorflow-tpu and others)."
+    )
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ImportError(
+            f"tfmixup needs TensorFlow, which is not installed. {install}"
+        )
+    tensorflow = importlib.import_module("tensorflow")
+    version = getattr(tensorflow, "__version__", None)
+    if version is None:  # Python imports what pip has left of a folder.
+        raise ImportError(
+            "tfmixup needs TensorFlow, of which there is only an empty folder, "
+            f"{list(tensorflow.__path__)}. {install}"
+        )
+    if tuple(map(int, version.split(".")[:2])) < _OLDEST_TENSORFLOW:
+        oldest = ".".join(map(str, _OLDEST_TENSORFLOW))
+        raise ImportError(
+            f"tfmixup needs TensorFlow {oldest} or newer, got {version}. "
+            "Update it: pip install --upgrade 'tfmixup[tf]'."
+        )
+    return version
+
+
+def check_tensorflow_datasets() -> None:
+    """Makes sure that TensorFlow Datasets can be imported.
+
+    Raises:
+      ImportError: with the command that mends it, if it cannot.
+    """
+    install = "Install the examples' packages: pip install 'tfmixup[examples]'."
+    try:
+        tfds = importlib.import_module("tensorflow_datasets")
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"tfmixup.datasets needs TensorFlow Datasets, but importing it failed: "
+            f"{error}. {install}"
+        ) from error
+    if not hasattr(tfds, "core"):
+        # TFDS keeps an error of its own imports to itself.
+        raise ImportError(
+            f"tfmixup.datasets needs TensorFlow Datasets. Release "
+            f"{_version('tensorflow-datasets')} cannot be imported beside "
+            f"tensorflow-metadata {_version('tensorflow-metadata')} and protobuf "
+            f"{_version('protobuf')}. tensorflow-metadata 1.18 and newer need "
+            "protobuf 6, which TensorFlow before 2.20 does not allow: "
+            "pip install 'tensorflow-metadata<1.18'."
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
