@@ -187,7 +187,7 @@ def constraints_of(row: Row) -> list[str]:
         return [f"tensorflow=={row.tensorflow}.*"]
     # Python 3.10 has no parser of TOML.
     requirements = re.findall(
-        r'"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9.]+)',
+        r'"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=([0-9a-z.]+)',
         (ROOT / "pyproject.toml").read_text(),
     )
     lowest = {name: bound for name, bound in requirements if name != "setuptools"}
