@@ -11,7 +11,7 @@ the same predictions. --same-batch adds runs with the originals beside the mixed
 examples in every step, as in RegMixup (arXiv 2206.14502). The default data come with
 scikit-learn; nothing is downloaded.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/label_noise.py                    # 80 runs of some seconds each
   python examples/label_noise.py --noise 40 --alphas 0 1 --seeds 2        # a taste
   python examples/label_noise.py --dataset cifar10 --epsilon 4            # long

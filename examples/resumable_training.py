@@ -4,7 +4,7 @@ Model, optimizer and the iterator over the mixed data are saved together every f
 steps. Started again with the same flags, the loop goes on from the last checkpoint:
 with the batches, the λ and the weights of an uninterrupted run.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/resumable_training.py --out run     # kill it, start it again
 """
 

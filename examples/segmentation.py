@@ -6,7 +6,7 @@ Background is class 0, digits are classes 1 to 10, and the faint edge of a strok
 labelled 255, which no setting learns from. Nothing is downloaded.
 `--dataset oxford_iiit_pet` takes photographs of pets by TensorFlow Datasets.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/segmentation.py
   python examples/segmentation.py --dataset oxford_iiit_pet --epochs 20
 

@@ -4,7 +4,7 @@ By default on tones and chirps that this script makes by formulas: they show how
 waveforms of differing length go through the pipeline, and are no speech. With
 `--dataset speech_commands` TensorFlow Datasets downloads spoken words (2.4 GB).
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/speech.py
   python examples/speech.py --dataset speech_commands --epochs 30
 

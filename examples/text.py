@@ -8,7 +8,7 @@ The default data are sentences from docstrings of installed packages, without th
 of the packages: which package does a sentence document? Nothing is downloaded. A data
 set of TensorFlow Datasets needs the features "text" and "label".
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/text.py
   python examples/text.py --dataset imdb_reviews --words 200
 

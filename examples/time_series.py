@@ -4,7 +4,7 @@ On MNIST-1D (Greydanus and Kobak, 2020, arXiv 2011.14439): ten shapes of 40 samp
 moved, stretched, sheared and in noise. The package `mnist1d` makes 4,000 of them to
 learn from and 1,000 to test with, and downloads nothing.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/time_series.py
 
 It prints a table of test errors: mean and standard deviation over some seeds.

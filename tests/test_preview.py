@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfmixup
-from tfmixup import preview
+from tfmixup import preview, requirements
 
 MADE = {
     "MadePhotos": {
@@ -229,7 +229,7 @@ def test_without_tensorflow_datasets(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     code, _, err = run()
     assert code == 1
-    assert "pip install 'tfmixup[examples]'" in err
+    assert requirements.install("examples") in err
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ examples:
 What alpha does: lambda is drawn from Beta(alpha, alpha). 0.2 leaves most images nearly
 as they are, 1 makes every lambda as likely, 8 puts most near one half.
 
-What is needed: pip install 'tfmixup[examples]'
+What is needed: {install}
 """
 
 
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "preview",
         help="save a picture of mixed examples of a dataset",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.format(install=requirements.install("tf,examples")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -10,9 +10,19 @@ import importlib
 import importlib.util
 from importlib import metadata
 
-__all__ = ["check_tensorflow", "check_tensorflow_datasets"]
+__all__ = ["check_tensorflow", "check_tensorflow_datasets", "install"]
+
+# The first release sets this, and messages and docs follow: see BUILD.md.
+RELEASED = False
 
 _OLDEST_TENSORFLOW = (2, 18)
+
+
+def install(extra: str) -> str:
+    """The command that brings an extra, for messages."""
+    if RELEASED:
+        return f"pip install 'tfmixup[{extra}]'"
+    return f"pip install '.[{extra}]' in a clone of the repository"
 
 
 def check_tensorflow() -> None:
@@ -48,27 +58,25 @@ def check_tensorflow() -> None:
 
 
 def _tensorflow_version() -> str:
-    install = (
-        "Install it with pip install 'tfmixup[tf]', for a GPU of NVIDIA with "
-        "pip install 'tfmixup[gpu]', or install the build that your machine's vendor "
-        "gives (tensorflow-cpu, tensorflow-tpu and others)."
+    mend = (
+        f"Install it with {install('tf')}, for a GPU of NVIDIA with the extra gpu "
+        "instead of tf, or install the build that your machine's vendor gives "
+        "(tensorflow-cpu, tensorflow-tpu and others)."
     )
     if importlib.util.find_spec("tensorflow") is None:
-        raise ImportError(
-            f"tfmixup needs TensorFlow, which is not installed. {install}"
-        )
+        raise ImportError(f"tfmixup needs TensorFlow, which is not installed. {mend}")
     tensorflow = importlib.import_module("tensorflow")
     version = getattr(tensorflow, "__version__", None)
     if version is None:  # Python imports what pip has left of a folder.
         raise ImportError(
             "tfmixup needs TensorFlow, of which there is only an empty folder, "
-            f"{list(tensorflow.__path__)}. {install}"
+            f"{list(tensorflow.__path__)}. {mend}"
         )
     if tuple(map(int, version.split(".")[:2])) < _OLDEST_TENSORFLOW:
         oldest = ".".join(map(str, _OLDEST_TENSORFLOW))
         raise ImportError(
             f"tfmixup needs TensorFlow {oldest} or newer, got {version}. "
-            "Update it: pip install --upgrade 'tfmixup[tf]'."
+            "Update it: pip install --upgrade 'tensorflow>=2.18'."
         )
     return version
 
@@ -79,13 +87,12 @@ def check_tensorflow_datasets() -> None:
     Raises:
       ImportError: with the command that mends it, if it cannot.
     """
-    install = "Install the examples' packages: pip install 'tfmixup[examples]'."
     try:
         tfds = importlib.import_module("tensorflow_datasets")
     except ModuleNotFoundError as error:
         raise ImportError(
             f"tfmixup.datasets needs TensorFlow Datasets, but importing it failed: "
-            f"{error}. {install}"
+            f"{error}. Install the examples' packages: {install('examples')}."
         ) from error
     if not hasattr(tfds, "core"):
         # TFDS keeps an error of its own imports to itself.

@@ -1,12 +1,13 @@
 """The figure of label mass, before and after."""
 
+import re
 import sys
 
 import numpy as np
 import pytest
 from looking import assert_readable
 
-from tfmixup import plot
+from tfmixup import plot, requirements
 
 
 @pytest.mark.parametrize("names", [None, ["cat", "a long name", "lynx"]])
@@ -54,5 +55,5 @@ def test_what_cannot_be_drawn(before, after, more, message):
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'tfmixup\[plot\]'"):
+    with pytest.raises(ImportError, match=re.escape(requirements.install("plot"))):
         plot.label_mass([0.5, 0.5], [0.5, 0.5])

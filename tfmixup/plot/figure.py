@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfmixup import requirements
+
 __all__ = ["draw_example", "example_grid", "new_figure"]
 
 
@@ -30,7 +32,7 @@ def new_figure(width: float, height: float) -> Any:
     except ImportError as error:
         raise ImportError(
             f"figures need matplotlib, but importing it failed ({error}). "
-            "Install it: pip install 'tfmixup[plot]'."
+            f"Install it: {requirements.install('plot')}."
         ) from error
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
