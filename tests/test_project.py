@@ -1,4 +1,4 @@
-"""What several files of the project say alike: how to install it, which rows are tried."""
+"""What several files say alike: how to install the package, which rows are tried."""
 
 import pathlib
 import re
