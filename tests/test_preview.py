@@ -1,6 +1,7 @@
 """`python -m tfmixup preview`, mostly called as a function."""
 
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tensorflow_datasets as tfds
 import tfmixup
 from tfmixup import preview, requirements
 
+ROOT = pathlib.Path(__file__).parents[1]
 MADE = {
     "MadePhotos": {
         "mask": tfds.features.LabeledImage(shape=(None, None, 1), labels=3),
@@ -171,6 +173,33 @@ def test_images_without_a_class_show_lambda_alone(run, figures):
     assert all(len(lines) == 1 and "λ = " in lines[0] for lines in titles(figures[0]))
 
 
+@pytest.mark.parametrize("classes", [["cat", "dog"], []])
+def test_a_folder_of_images(run, figures, tmp_path, classes):
+    for folder in classes or ["."]:
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        for k in range(4):
+            pixels = np.full([20, 30, 3], 40 * k, np.uint8)
+            path = tmp_path / "photos" / folder / f"{k}.png"
+            matplotlib.image.imsave(path, pixels)
+    code, out, _ = run("--images", "photos", "--size", "16", "--examples", "4")
+    assert code == 0
+    assert out == "Wrote mix.png: mixup, α = 0.2 on photos.\n"
+    shown = titles(figures[0])
+    assert len(shown) == 4
+    for lines in shown:
+        assert lines[0].startswith("λ = ")
+        words = set(re.findall("[a-z]+", " ".join(lines[1:])))
+        assert words <= set(classes)
+        assert bool(words) == bool(classes)
+
+
+def test_a_folder_without_images(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("--images", "empty")
+    assert code == 1
+    assert "--images empty: No images found" in err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -178,9 +207,6 @@ def test_images_without_a_class_show_lambda_alone(run, figures):
         (["--dataset", "made_sounds"], "no images to mix; its features are audio"),
         (["--split", "trian"], "Should be one of ['train', 'test']"),
         (["--split", "train[:x]"], "cannot be loaded"),
-        (["--out", "nowhere/mix.png"], "there is no folder nowhere"),
-        (["--out", "mix.txt"], "must end in .png, .pdf or .svg"),
-        (["--mixer", "resizemix", "--alpha", "1"], "resizemix has none"),
         (["--alpha", "1e-35"], "beyond what float32 can draw from"),
         (["--split", "train[:0]"], "--split train[:0]"),
     ],
@@ -199,6 +225,11 @@ def test_what_cannot_be_previewed(run, tmp_path, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--out", "nowhere/mix.png"], "there is no folder nowhere"),
+        (["--out", "mix.txt"], "must end in .png, .pdf or .svg"),
+        (["--mixer", "resizemix", "--alpha", "1"], "resizemix has none"),
+        (["--images", "nowhere"], "--images nowhere: there is no such folder"),
+        (["--images", ".", "--dataset", "cifar10"], "not allowed with argument"),
         (["--alpha", "-1"], "-1 is not a number from 0 up"),
         (["--alpha", "much"], "argument --alpha"),
         (["--examples", "0"], "0 is not a whole number from 1 up"),
@@ -249,6 +280,22 @@ def test_from_a_shell(tmp_path):
     assert "python -m tfmixup preview --mixer cutmix" in done.stdout
 
 
+def test_a_wrong_argument_is_told_before_tensorflow_is_imported(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('imported')")
+    done = subprocess.run(
+        [sys.executable, "-m", "tfmixup", "preview", "--alpha", "-1"],
+        cwd=tmp_path,  # which python -m puts in front of the path
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        encoding="utf-8",
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith("--alpha: -1 is not a number from 0 up\n")
+
+
 def test_no_command_prints_help(capsys):
-    assert preview.main([]) == 0
+    with pytest.raises(SystemExit) as stop:
+        preview.main([])
+    assert stop.value.code == 0
     assert "preview" in capsys.readouterr().out

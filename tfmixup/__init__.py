@@ -1,7 +1,8 @@
 """mixup as a tf.data pipeline component."""
 
-# First, since it says in our words which package is missing.
-from tfmixup import distributions  # isort: skip  # noqa: F401
+# First, since they parse the arguments of `python -m tfmixup` before TensorFlow is
+# imported, and say in our words which package is missing.
+from tfmixup import command_line, distributions  # isort: skip  # noqa: F401
 
 from tfmixup import keras, plot
 from tfmixup._version import __version__

@@ -8,42 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 import tfmixup
-from tfmixup import requirements
+from tfmixup import command_line, requirements
 
 __all__ = ["main"]
 
-_PROGRAM = "python -m tfmixup"
 _MIXERS: dict[str, Any] = {
     "mixup": tfmixup.MixUp,
     "cutmix": tfmixup.CutMix,
     "resizemix": tfmixup.ResizeMix,
 }
-_SIZE = 128  # pixels, where images differ in size and --size is not given
-
-_DESCRIPTION = """\
-Saves a picture of examples as a network would see them in training: pairs of images
-of a dataset, mixed, each under its lambda (the share of the first image in the label)
-and the label that comes of it, such as "3: 0.79 / 4: 0.21".
-
-Without arguments it mixes the handwritten digits that come with scikit-learn, without
-a download, and writes mix.png in the current folder.
-"""
-
-_EXAMPLES = """\
-examples:
-  python -m tfmixup preview
-  python -m tfmixup preview --alpha 1 --out mix.png
-  python -m tfmixup preview --mixer cutmix --dataset cifar10
-  python -m tfmixup preview --dataset oxford_flowers102 --size 160 --examples 12
-
-What alpha does: lambda is drawn from Beta(alpha, alpha). 0.2 leaves most images nearly
-as they are, 1 makes every lambda as likely, 8 puts most near one half.
-
-What is needed: {install}
-"""
 
 
 class _PreviewError(Exception):
@@ -57,104 +34,23 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments; None for those of the process.
 
     Returns:
-      0, or 1 after a message on stderr. Arguments that argparse refuses exit with 2.
+      0, or 1 after a message on stderr. Wrong arguments exit with 2.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.command is None:
-        parser.print_help()
-        return 0
+    args = command_line.parse(argv)
     try:
         _preview(args)
     except _PreviewError as error:
-        print(f"{_PROGRAM} preview: error: {error}", file=sys.stderr)
+        print(f"{command_line.PROGRAM} preview: error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description="tfmixup: mixup as a tf.data pipeline component."
-    )
-    version = f"tfmixup {tfmixup.__version__}"
-    parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(dest="command", title="commands")
-    preview = commands.add_parser(
-        "preview",
-        help="save a picture of mixed examples of a dataset",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES.format(install=requirements.install("tf,examples")),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-    def add(name: str, help: str, **how: Any) -> None:
-        default = "" if how.get("default") is None else " (default: %(default)s)"
-        preview.add_argument(name, help=help + default, **how)
-
-    add(
-        "--dataset",
-        "an image dataset of TensorFlow Datasets, such as cifar10, which is downloaded "
-        "if it is not there yet; bundled_digits needs no download",
-        metavar="NAME",
-        default="bundled_digits",
-    )
-    add("--split", "which part of the dataset", default="train")
-    folder = "where datasets are kept (default: TensorFlow Datasets' own folder)"
-    add("--data-dir", folder, metavar="FOLDER")
-    add(
-        "--mixer",
-        "mixup blends two images; cutmix pastes a rectangle of one into the other; "
-        "resizemix pastes all of one, made smaller",
-        choices=_MIXERS,
-        default="mixup",
-    )
-    add(
-        "--alpha",
-        "how strongly to mix, a number from 0 up (default: 0.2 for mixup, 1 for "
-        "cutmix; resizemix has none)",
-        metavar="A",
-        type=_alpha,
-    )
-    count: dict[str, Any] = {"metavar": "N", "type": _count}
-    add("--examples", "how many mixed images to draw", **count, default=8)
-    add(
-        "--size",
-        "resize images to so many pixels, high and wide (default: leave them, or "
-        f"{_SIZE} where they differ in size)",
-        **count,
-    )
-    add("--seed", "another number shows other examples", type=int, default=0)
-    out = {"type": pathlib.Path, "default": pathlib.Path("mix.png")}
-    add("--out", "the picture to write: .png, .pdf or .svg", metavar="FILE", **out)
-    return parser
-
-
-def _alpha(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 up")
-    return value
-
-
 def _preview(args: argparse.Namespace) -> None:
-    if args.mixer == "resizemix" and args.alpha is not None:
-        raise _PreviewError(
-            "--alpha: resizemix has none. Leave it out, or use --mixer cutmix."
-        )
-    if not args.out.parent.is_dir():
-        raise _PreviewError(f"--out {args.out}: there is no folder {args.out.parent}.")
-    if args.out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise _PreviewError(
-            f"--out {args.out}: the name must end in .png, .pdf or .svg."
-        )
-    images, names = _load(args.dataset, args.split, args.data_dir, args.size)
+    if args.images is None:
+        images, names = _load(args.dataset, args.split, args.data_dir, args.size)
+    else:
+        images, names = _folder(args.images, args.size or command_line.SIZE)
+    source = args.images or args.dataset
     given = {} if args.alpha is None else {"alpha": args.alpha}
     classes = None if names is None else len(names)
     try:
@@ -172,12 +68,36 @@ def _preview(args: argparse.Namespace) -> None:
             images.apply(mix),
             names,
             examples=args.examples,
-            title=f"{args.dataset}, {args.mixer}{alpha}",
+            title=f"{source}, {args.mixer}{alpha}",
         )
         figure.savefig(args.out)
     except (ImportError, ValueError, OSError) as error:
         raise _PreviewError(str(error)) from error
-    print(f"Wrote {args.out}: {args.mixer}{alpha} on {args.dataset}.")
+    print(f"Wrote {args.out}: {args.mixer}{alpha} on {source}.")
+
+
+def _folder(path: pathlib.Path, size: int) -> tuple[tf.data.Dataset, list[str] | None]:
+    """A folder as a dataset of (image, label), and the names of its classes."""
+    classes = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    try:
+        images = keras.utils.image_dataset_from_directory(
+            path,
+            labels="inferred" if classes else None,
+            class_names=classes or None,
+            image_size=(size, size),
+            crop_to_aspect_ratio=True,
+            batch_size=None,
+            shuffle=False,
+            verbose=False,
+        )
+    except ValueError as error:
+        raise _PreviewError(f"--images {path}: {error}") from error
+    return (images, classes) if classes else (images.map(_unlabelled), None)
+
+
+def _unlabelled(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # A pair of vectors of integers is no label, so that only λ is written.
+    return image, tf.zeros([2], tf.int32)
 
 
 def _load(
@@ -210,7 +130,9 @@ def _load(
         line = (str(error).strip().splitlines() or [""])[0]
         raise _PreviewError(f"{asked}. {type(error).__name__}: {line}") from error
     *shape, channels = info.features[image].shape
-    target = [size, size] if size else [_SIZE, _SIZE] if None in shape else shape
+    if size is None and None in shape:
+        size = command_line.SIZE
+    target = [size, size] if size else shape
     # Small images are enlarged pixel by pixel, so that their pixels can be told apart.
     method = "area" if None in shape or shape[0] > target[0] else "nearest"
 
@@ -219,8 +141,7 @@ def _load(
         if target != shape:
             x = tf.image.resize(x, target, method)
         x = tf.ensure_shape(tf.cast(x, tf.float32), [*target, channels])
-        # A pair of vectors of integers is no label, so that only λ is written.
-        return x, element[label] if label else tf.zeros([2], tf.int32)
+        return (x, element[label]) if label else _unlabelled(x)
 
     return dataset.map(example), info.features[label].names if label else None
 
