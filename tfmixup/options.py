@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -57,15 +57,16 @@ class Options:
     # A dict has no hash, and mixers have one without it.
     num_classes: Any = dataclasses.field(default=None, hash=False)
     label_smoothing: float = 0.0
-    targets: str = "blend"
+    targets: Literal["blend", "pair", "union"] = "blend"
     ignore_label: float | None = None
     integer_masks: bool = False
     feature_keys: tuple[str, ...] = ("image",)
     target_keys: tuple[str, ...] = ("label",)
     length_keys: tuple[str, ...] = ()
     keep_keys: tuple[str, ...] = ()
-    dtype: str = "float32"
-    jit_compile: bool | str = "auto"
+    # dtypes of TensorFlow and NumPy are taken too, and become these names.
+    dtype: Literal["float32", "float16", "bfloat16", "float64", "uint8"] = "float32"
+    jit_compile: bool | Literal["auto"] = "auto"
 
     # Whether every pixel of the result is of one example, so that masks can stay ids.
     moves_pixels: ClassVar[bool] = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -47,7 +47,7 @@ class LambdaMixer(Options, Mixer, abc.ABC):
     # Distributions compare by identity; `_distribution_key` compares in its place.
     distribution: Distribution | None = dataclasses.field(default=None, compare=False)
     lam_range: tuple[float, float] | None = None
-    per: str = "example"
+    per: Literal["example", "batch"] = "example"
     probability: float = 1.0
     _distribution_key: Any = dataclasses.field(init=False, repr=False, default=None)
 

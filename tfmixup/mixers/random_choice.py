@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -75,7 +75,7 @@ class RandomChoice(Mixer):
     mixers: tuple[Mixer, ...]
     _: dataclasses.KW_ONLY
     weights: tuple[float, ...] | None = None
-    per: str = "batch"
+    per: Literal["example", "batch"] = "batch"
 
     # Whether all mixers are computed and one is taken, for a gradient: XLA can compile
     # none of `tf.switch_case`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -90,7 +90,7 @@ class ResizeMix(Options, Mixer):
 
     scale: tuple[float, float] = (0.1, 0.8)
     _: dataclasses.KW_ONLY
-    per: str = "example"
+    per: Literal["example", "batch"] = "example"
     probability: float = 1.0
     interpolation: str = "bilinear"
     axes: tuple[int, ...] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +25,7 @@ def from_tensors(
     *,
     partner: Any = None,
     drop_remainder: bool = True,
-    keep_originals: bool | str = False,
+    keep_originals: bool | Literal["same_batch"] = False,
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Makes a dataset of mixed batches of arrays that fit in memory.
@@ -341,7 +341,7 @@ def _mix(
     arrays: tuple[Any, Any],
     size: int,
     whole: bool,
-    keep_originals: bool | str,
+    keep_originals: bool | Literal["same_batch"],
 ) -> Callable[[Any], Any]:
     """The map function: a batch's number, orders and parameters to a mixed batch."""
     mixer, options = plan.mixer, plan.mixer.options
