@@ -18,7 +18,8 @@ stale unnoticed:
     -    mixed = share * first + (1 - share) * second
     +    mixed = share * first + share * second
 
-A line `survives: REASON` marks a change that no test can notice; that it is noticed is
+A word `slow` before the test files lets their slow tests run, too. A line
+`survives: REASON` marks a change that no test can notice; that it is noticed is
 an error then. One such entry, a comment, shows that copies of the tree pass.
 
 TensorFlow is imported once. Every mutant is a fork of that process, made before
@@ -55,6 +56,7 @@ class Mutant:
     old: str
     new: str
     survives: str = ""
+    slow: bool = False
 
     def broken(self, source: str) -> str:
         """The source with the bug in it.
@@ -77,7 +79,7 @@ class Mutant:
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a mutant: "killed", "survived" or "timeout", by which test."""
+    """What came of a mutant: killed, survived, timeout or error, by which test."""
 
     mutant: Mutant
     result: str
@@ -87,7 +89,8 @@ class Outcome:
     @property
     def is_expected(self) -> bool:
         """Whether it survived exactly where it should."""
-        return (self.result == "survived") == bool(self.mutant.survives)
+        wanted = ("survived",) if self.mutant.survives else ("killed", "timeout")
+        return self.result in wanted
 
 
 def main() -> int:
@@ -148,7 +151,9 @@ def parse(text: str) -> Iterator[Mutant]:
                 new += f"{line[1:]}\n" if line[0] in " +" else ""
         if not (colon and old and tests) or old == new:
             raise ValueError(f"{name}: a file, test files and old lines are needed")
-        yield Mutant(name, f"tfmixup/{file}", tuple(tests.split()), old, new, survives)
+        slow = tests.startswith("slow ")
+        files = tuple(tests.removeprefix("slow ").split())
+        yield Mutant(name, f"tfmixup/{file}", files, old, new, survives, slow)
 
 
 def problems(mutants: list[Mutant]) -> list[str]:
@@ -176,12 +181,7 @@ def run(
         work = pathlib.Path(folder)
         tree = _copy_of_tracked(work / "tree")
         if baseline:
-            tests = tuple(dict.fromkeys(test for m in mutants for test in m.tests))
-            print(f"the tree as it is, {len(tests)} test files", flush=True)
-            result, by, seconds = _tests(_start(tree, tests), timeout * 10)
-            print(f"{result} in {seconds:.0f} s {by}", flush=True)
-            if result != "survived":
-                sys.exit(f"the tests fail without a bug: {by}")
+            _check_unbroken(tree, mutants, timeout)
         outcomes: list[Outcome] = []
         waiting = list(enumerate(mutants))
         running: dict[int, tuple[Mutant, _Child]] = {}
@@ -192,7 +192,7 @@ def run(
                 shutil.copytree(tree, copy)
                 path = copy / mutant.file
                 path.write_text(mutant.broken(path.read_text()))
-                running[number] = mutant, _start(copy, mutant.tests)
+                running[number] = mutant, _start(copy, mutant.tests, mutant.slow)
             time.sleep(0.1)
             for number, (mutant, child) in list(running.items()):
                 if (ended := child.ended(timeout)) is None:
@@ -205,6 +205,25 @@ def run(
                 done = f"{len(outcomes)}/{len(mutants)}"
                 print(f"{sign} {done} {_line(outcome)}", flush=True)
     return sorted(outcomes, key=lambda outcome: mutants.index(outcome.mutant))
+
+
+def _check_unbroken(tree: pathlib.Path, mutants: list[Mutant], timeout: float) -> None:
+    """Refuses to go on where the tests fail without a bug."""
+    for slow in (False, True):
+        named = [test for m in mutants if m.slow == slow for test in m.tests]
+        if not named:
+            continue
+        tests = tuple(dict.fromkeys(named))
+        print(f"the tree as it is, {len(tests)} test files", flush=True)
+        child = _start(tree, tests, slow)
+        while (ended := child.ended(timeout * 10)) is None:
+            time.sleep(0.1)
+        result, by, seconds = ended
+        print(f"{result} in {seconds:.0f} s {by}", flush=True)
+        if result != "survived":
+            sys.exit(
+                f"the tests fail without a bug: {(tree / 'output.txt').read_text()}"
+            )
 
 
 def _line(outcome: Outcome) -> str:
@@ -266,16 +285,12 @@ class _Child:
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return "survived", "", seconds
-        return "killed", by or f"pytest ended with {code}", seconds
+        if by or code < 0:
+            return "killed", by or signal.Signals(-code).name, seconds
+        return "error", f"pytest ended with {code}", seconds
 
 
-def _tests(child: _Child, timeout: float) -> tuple[str, str, float]:
-    while (ended := child.ended(timeout)) is None:
-        time.sleep(0.1)
-    return ended
-
-
-def _start(tree: pathlib.Path, tests: tuple[str, ...]) -> _Child:
+def _start(tree: pathlib.Path, tests: tuple[str, ...], slow: bool) -> _Child:
     """Forks a process that runs tests of a tree."""
     sys.stdout.flush()
     told, begun = tree / "first_failure.txt", time.monotonic()
@@ -285,13 +300,15 @@ def _start(tree: pathlib.Path, tests: tuple[str, ...]) -> _Child:
     code = 99
     try:
         os.setsid()
-        code = _in_child(tree, tests, told)
+        code = _in_child(tree, tests, slow, told)
     finally:
         os._exit(code)  # not the parent's clean-up
 
 
-def _in_child(tree: pathlib.Path, tests: tuple[str, ...], told: pathlib.Path) -> int:
-    output = os.open(tree / "output.txt", os.O_WRONLY | os.O_CREAT)
+def _in_child(
+    tree: pathlib.Path, tests: tuple[str, ...], slow: bool, told: pathlib.Path
+) -> int:
+    output = os.open(tree / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.chdir(tree)
@@ -313,18 +330,18 @@ def _in_child(tree: pathlib.Path, tests: tuple[str, ...], told: pathlib.Path) ->
             if loaded and not str(loaded.__file__).startswith(str(tree)):
                 pytest.exit(f"another tfmixup was tested: {loaded.__file__}", 98)
 
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", *(["-m", ""] if slow else [])]
     return int(pytest.main([*options, *(f"tests/{t}" for t in tests)], [Tell()]))
 
 
 def table(outcomes: list[Outcome]) -> Iterator[str]:
     """The report, in Markdown."""
-    killed = sum(outcome.result == "killed" for outcome in outcomes)
-    timeouts = sum(outcome.result == "timeout" for outcome in outcomes)
-    left = [outcome for outcome in outcomes if not outcome.is_expected]
+    results = [outcome.result for outcome in outcomes]
+    left = sum(not outcome.is_expected for outcome in outcomes)
     yield (
-        f"{len(outcomes)} mutants, {killed} killed, {timeouts} timeouts, "
-        f"{len(outcomes) - killed - timeouts} survived; {len(left)} unexpected"
+        f"{len(outcomes)} mutants: {results.count('killed')} killed, "
+        f"{results.count('timeout')} timeouts, {results.count('survived')} survived; "
+        f"{left} not as expected"
     )
     yield ""
     yield "| file | what is wrong | result | by | seconds |"
