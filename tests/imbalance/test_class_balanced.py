@@ -275,3 +275,11 @@ def test_bad_input(arguments, error, message):
 def test_what_cannot_be_counted(dataset, num_classes, error, message):
     with pytest.raises(error, match=f"tfmixup.class_counts: .*{message}"):
         tfmixup.class_counts(dataset, num_classes)
+
+
+def test_classes_follow_each_other_otherwise_in_every_iteration():
+    """Of one example a class, which leaves nothing else to be in another order."""
+    two = tf.data.Dataset.from_tensor_slices(([0.0, 1.0], [0, 1]))
+    stream = tfmixup.class_balanced(two, 2, seed=1, in_memory=True).take(64)
+    first, second = ([int(y) for _, y in stream] for _ in range(2))
+    assert first != second
