@@ -89,3 +89,29 @@ def test_seeds_of_64_bits_are_not_cut_to_32():
     others = [[1, 2], [2**32 + 1, 2], [2**33 + 1, 2], [-(2**32) + 1, 2]]
     drawn = [lam(seed, tf.int64) for seed in others]
     assert all(a != b for i, a in enumerate(drawn) for b in drawn[:i])
+
+
+def test_parts_of_parts_of_a_seed_are_all_others():
+    parts = [part for one in seeding.split(SEED, 3) for part in seeding.split(one, 3)]
+    assert len({tuple(np.array(part)) for part in parts}) == 9
+
+
+def test_replicas_have_other_seeds_and_the_first_has_the_step_s():
+    seeds = [np.array(seeding.of_replica(tf.constant(SEED), k)) for k in range(4)]
+    assert seeds[0].tolist() == SEED
+    assert len({tuple(seed) for seed in seeds}) == 4
+
+
+@pytest.mark.parametrize(
+    "mixer", [tfmixup.CutMix(1.0), tfmixup.ResizeMix(), tfmixup.CMixup(1.0, alpha=1.0)]
+)
+def test_parameters_of_a_batch_are_drawn_from_numbers_of_their_own(mixer):
+    """One number for both would be seen in the ranks."""
+    first, second = mixer.sample(1, SEED, num_batches=10_000)
+    several = [np.ravel(first), np.ravel(second)[:10_000]]
+    assert stats.spearmanr(*several).pvalue > RATE
+
+
+def test_chance_decides_without_a_look_at_lambda():
+    lam = tfmixup.MixUp(1.0, probability=0.5).sample(20_000, SEED).lam.numpy()
+    assert stats.kstest(lam[lam < 1], stats.uniform.cdf).pvalue > RATE
