@@ -18,7 +18,8 @@ stale unnoticed:
     -    mixed = share * first + (1 - share) * second
     +    mixed = share * first + share * second
 
-A word `slow` before the test files lets their slow tests run, too. A line
+`mixers/test_mixup.py::test_bytes` runs that test first, if it is there, and then the
+file. A word `slow` before the files lets their slow tests run, too. A line
 `survives: REASON` marks a change that no test can notice; that it is noticed is
 an error then. One such entry, a comment, shows that copies of the tree pass.
 
@@ -167,7 +168,7 @@ def problems(mutants: list[Mutant]) -> list[str]:
         except (ValueError, OSError) as error:
             found.append(f"{mutant.name}: {error}")
         for test in mutant.tests:
-            if not (ROOT / "tests" / test).is_file():
+            if not (ROOT / "tests" / test.partition("::")[0]).is_file():
                 found.append(f"{mutant.name}: there is no tests/{test}")
     return found
 
@@ -213,7 +214,7 @@ def _check_unbroken(tree: pathlib.Path, mutants: list[Mutant], timeout: float) -
         named = [test for m in mutants if m.slow == slow for test in m.tests]
         if not named:
             continue
-        tests = tuple(dict.fromkeys(named))
+        tests = tuple(dict.fromkeys(test.partition("::")[0] for test in named))
         print(f"the tree as it is, {len(tests)} test files", flush=True)
         child = _start(tree, tests, slow)
         while (ended := child.ended(timeout * 10)) is None:
@@ -331,7 +332,18 @@ def _in_child(
                 pytest.exit(f"another tfmixup was tested: {loaded.__file__}", 98)
 
     options = ["-x", "-q", "-p", "no:cacheprovider", *(["-m", ""] if slow else [])]
-    return int(pytest.main([*options, *(f"tests/{t}" for t in tests)], [Tell()]))
+    return int(pytest.main([*options, *_arguments(tree / "tests", tests)], [Tell()]))
+
+
+def _arguments(folder: pathlib.Path, tests: tuple[str, ...]) -> list[str]:
+    """Tests that are named and there, and then all files."""
+    first, files = [], []
+    for test in tests:
+        file, colons, name = test.partition("::")
+        files.append(str(folder / file))
+        if colons and f"def {name}(" in (folder / file).read_text():
+            first.append(str(folder / test))
+    return [*first, *files]
 
 
 def table(outcomes: list[Outcome]) -> Iterator[str]:
