@@ -288,3 +288,14 @@ def test_saved_model_brings_its_metric_back(problem, tmp_path):
     history = again.fit(train_batches(problem, "two_streams"), epochs=3, verbose=0)
     assert again.evaluate(validation, verbose=0)[0] < expected["loss"]
     assert "mixed_accuracy" in history.history
+
+
+def test_a_prediction_on_the_threshold_is_of_class_0():
+    """As in Keras's own metric."""
+    predictions = [[0.25], [0.5]]
+    metric = MixedAccuracy(threshold=0.25)
+    metric.update_state([[0.9], [0.8]], predictions)
+    assert float(metric.result()) == pytest.approx((0.1 + 0.8) / 2)
+    hard = keras.metrics.BinaryAccuracy(threshold=0.25)
+    hard.update_state([[1.0], [1.0]], predictions)
+    assert float(hard.result()) == 0.5

@@ -170,3 +170,10 @@ def test_the_data_service_can_be_told_to_run_it():
     dataset = from_tensors(7, FIRST, drop_remainder=False)
     there = dataset.apply(service.distribute("parallel_epochs", dispatcher.target))
     assert sorted(order(there)) == list(range(N))
+
+
+def test_where_there_is_no_remainder_there_is_no_empty_batch():
+    eight = VALUES[:8]
+    dataset = from_tensors(1, tensors=(eight, eight), drop_remainder=False)
+    assert len(dataset) == 2
+    assert [len(x) for x, _ in dataset] == [4, 4]

@@ -411,3 +411,8 @@ MASKS = np.full([8, 6, 6], 255, "uint8")
 def test_bad_input(batch, more, error, message):
     with pytest.raises(error, match=f"tfmixup.plot.batch: .*{message}"):
         plot.batch(batch, **more)
+
+
+def test_the_first_examples_have_the_first_lambdas():
+    lines = titles(plot.batch(mixed(), NAMES, lam=LAM, examples=3))
+    assert [line[0] for line in lines] == [f"λ = {value:.2f}" for value in LAM[:3]]
