@@ -11,11 +11,14 @@ import tensorflow as tf
 
 import tfmixup
 from tests.pipelines import (
+    BATCH,
     LABELS,
     MIXER,
     PIPELINES,
     VALUES,
+    N,
     from_tensors,
+    source,
     stream,
     two_streams,
 )
@@ -178,3 +181,20 @@ def test_killed_and_started_again_ends_with_the_same_weights(tmp_path):
     resumed, out = weights(start(tmp_path / "killed", data))
     assert re.search(r"goes on after step (50|55|60|65|70)", out)
     assert resumed == whole
+
+
+@pytest.mark.parametrize("stage", ["in_batch", "two_streams"])
+def test_a_shuffle_before_the_stage_goes_on_with_its_epochs(stage, tmp_path):
+    def epochs():
+        shuffled = source().shuffle(N, seed=3)
+        if stage == "two_streams":
+            mixed = two_streams(7, dataset=shuffled, shuffle_buffer_size=1)
+        else:
+            batches = shuffled.batch(BATCH, drop_remainder=True)
+            mixed = batches.apply(tfmixup.in_batch(MIXER, seed=7))
+        return mixed.repeat(EPOCHS)
+
+    whole = stream(epochs())
+    length = len(whole) // EPOCHS
+    at = [length, length + 1]
+    assert resumed(epochs, at, tmp_path) == [whole[steps:] for steps in at]

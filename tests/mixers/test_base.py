@@ -376,3 +376,15 @@ def with_jit(mixer: tfmixup.Mixer, jit: bool) -> tfmixup.Mixer:
         members = [with_jit(member, jit) for member in mixer.mixers]
         return dataclasses.replace(mixer, mixers=members)
     return dataclasses.replace(mixer, jit_compile=jit)
+
+
+def test_elements_that_differ_in_their_targets_alone_share_no_plan():
+    x, ids, lam = tf.eye(4), tf.range(4), tfmixup.MixUpParams(tf.fill([4], 0.75))
+    mixer = tfmixup.MixUp(num_classes=4, jit_compile=False)
+    for second in (ids, tf.eye(4), (tf.eye(4), ids)):
+        element = (x, second)
+        partner = tf.constant([1, 2, 3, 0])
+        want = 0.75 * np.eye(4) + 0.25 * np.roll(np.eye(4), 1, axis=1)
+        _, made = mixer.apply_in_batch(element, partner, lam)
+        for target in tf.nest.flatten(made):
+            np.testing.assert_allclose(target, want)
