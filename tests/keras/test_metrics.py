@@ -299,3 +299,16 @@ def test_a_prediction_on_the_threshold_is_of_class_0():
     hard = keras.metrics.BinaryAccuracy(threshold=0.25)
     hard.update_state([[1.0], [1.0]], predictions)
     assert float(hard.result()) == 0.5
+
+
+@pytest.mark.parametrize(
+    "argument", [{"threshold": 0.3}, {"from_logits": True}], ids=str
+)
+def test_a_metric_that_comes_back_counts_alike(argument):
+    metric = MixedAccuracy(**argument)
+    again = MixedAccuracy.from_config(metric.get_config())
+    for one in (metric, again):
+        one.update_state([[0.9], [0.7]], [[0.4], [0.1]])  # both above 0 and below 0.5
+    other = MixedAccuracy()
+    other.update_state([[0.9], [0.7]], [[0.4], [0.1]])
+    assert float(again.result()) == float(metric.result()) != float(other.result())
