@@ -18,8 +18,8 @@ stale unnoticed:
     -    mixed = share * first + (1 - share) * second
     +    mixed = share * first + share * second
 
-`mixers/test_mixup.py::test_bytes` runs that test first, if it is there, and then the
-file. A word `slow` before the files lets their slow tests run, too. A line
+`mixers/test_mixup.py::test_bytes` runs that test first, if it is there, and the rest of
+the files then. A word `slow` before the files lets their slow tests run, too. A line
 `survives: REASON` marks a change that no test can notice; that it is noticed is
 an error then. One such entry, a comment, shows that copies of the tree pass.
 
@@ -317,7 +317,12 @@ def _in_child(
     sys.path.insert(0, str(tree))
     import pytest
 
+    named = {f"tests/{test}" for test in tests}
+
     class Tell:
+        def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+            items.sort(key=lambda item: item.nodeid.partition("[")[0] not in named)
+
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             if report.failed and not told.exists():
                 told.write_text(report.nodeid)
@@ -331,19 +336,9 @@ def _in_child(
             if loaded and not str(loaded.__file__).startswith(str(tree)):
                 pytest.exit(f"another tfmixup was tested: {loaded.__file__}", 98)
 
+    files = list(dict.fromkeys(f"tests/{test.partition('::')[0]}" for test in tests))
     options = ["-x", "-q", "-p", "no:cacheprovider", *(["-m", ""] if slow else [])]
-    return int(pytest.main([*options, *_arguments(tree / "tests", tests)], [Tell()]))
-
-
-def _arguments(folder: pathlib.Path, tests: tuple[str, ...]) -> list[str]:
-    """Tests that are named and there, and then all files."""
-    first, files = [], []
-    for test in tests:
-        file, colons, name = test.partition("::")
-        files.append(str(folder / file))
-        if colons and f"def {name}(" in (folder / file).read_text():
-            first.append(str(folder / test))
-    return [*first, *files]
+    return int(pytest.main([*options, *files], [Tell()]))
 
 
 def table(outcomes: list[Outcome]) -> Iterator[str]:

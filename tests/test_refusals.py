@@ -1126,3 +1126,10 @@ def test_features_and_targets_of_several_parts_are_no_zip():
         ds = tf.data.Dataset.from_tensor_slices((x, y))
         assert len(ds.apply(tfmixup.two_streams(tfmixup.MixUp(0.2), 2))) == N // 2
         tfmixup.MixUp(0.2)(x, y)
+
+
+def test_a_static_batch_beside_a_batch_of_one():
+    static = examples(4).batch(4, drop_remainder=True)
+    got = tf.data.Dataset.zip((static, examples(1).batch(4))).map(MIXER.pair)
+    with fails("MixUp: two batches to be mixed have different shapes"):
+        list(got)
