@@ -89,3 +89,12 @@ def test_a_mixer_of_ones_own_that_is_no_dataclass_says_so():
         TypeError, match="Plain is no dataclass: give it methods get_co"
     ):
         Plain().get_config()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_distribution_keeps_the_dtype_of_its_parameters(dtype):
+    parameters = np.array([0.3, 0.4], dtype)
+    mixer = tfmixup.MixUp(distribution=tfp.distributions.Beta(*parameters))
+    again = tfmixup.MixUp.from_config(json.loads(json.dumps(mixer.get_config())))
+    assert again.distribution.dtype == mixer.distribution.dtype == dtype
+    assert again == mixer
