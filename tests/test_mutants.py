@@ -75,7 +75,6 @@ def test_expected_is_killed_unless_there_is_a_reason_to_survive(mutants):
         for mutant in (killed, kept)
         for result in ("killed", "timeout", "survived", "error")
     }
-    assert [expected[killed.name, r] for r in ("killed", "timeout")] == [True, True]
-    assert [expected[killed.name, r] for r in ("survived", "error")] == [False, False]
+    assert expected[killed.name, "killed"]
     assert expected[kept.name, "survived"]
-    assert sum(expected.values()) == 3
+    assert sum(expected.values()) == 2

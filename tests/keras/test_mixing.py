@@ -657,3 +657,48 @@ def test_the_models_file_is_read_without_tfmixup(tmp_path):
     np.testing.assert_allclose(
         json.loads(out.splitlines()[-1]), trainer.model(x), atol=1e-6
     )
+
+
+def test_one_of_several_places_that_is_not_passed_raises():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.passed, self.other = Mix(name="passed"), Mix(name="other")
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(self.passed(x))
+
+    model = Own()
+    trainer = MixingModel(model, tfmixup.MixUp(num_classes=3), at=["passed", "other"])
+    trainer.compile("sgd", "categorical_crossentropy")
+    with pytest.raises(RuntimeError, match="layer 'other' of `at` was not called"):
+        trainer.fit(*data(), verbose=0)
+
+
+def test_hidden_tensors_are_not_rounded_to_the_mixer_s_dtype():
+    x = np.random.default_rng(5).normal(size=[SIZE, SIZE]).astype(np.float32)
+    mixers = [
+        tfmixup.MixUp(1.0, num_classes=SIZE, dtype=d) for d in ("float32", "float16")
+    ]
+    seen = [
+        look(MixingModel(identity("here"), m, at="here", seed=1), x, np.arange(SIZE))
+        for m in mixers
+    ]
+    np.testing.assert_array_equal(seen[0].y_pred, seen[1].y_pred)
+
+
+def test_nothing_is_mixed_after_the_training_step():
+    x = np.eye(SIZE, dtype=np.float32)
+    mixer = tfmixup.MixUp(1.0, num_classes=SIZE)
+    trainer = MixingModel(identity("here"), mixer, at="here", seed=1)
+    assert not np.array_equal(look(trainer, x, np.arange(SIZE)).y_pred, x)
+    np.testing.assert_array_equal(trainer(x), x)
+
+
+def test_a_choice_of_mixers_is_trained_under_xla():
+    mixers = [tfmixup.MixUp(alpha, num_classes=CLASSES) for alpha in (0.5, 2.0)]
+    choice = tfmixup.RandomChoice(mixers)
+    trainer = MixingModel(net(), choice, at="hidden", seed=2)
+    trainer.compile("sgd", "categorical_crossentropy", jit_compile=True)
+    assert np.isfinite(trainer.fit(*data(), verbose=0).history["loss"]).all()

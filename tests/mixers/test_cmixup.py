@@ -194,3 +194,13 @@ def test_there_is_no_second_stream():
     batch = tf.zeros([4, 2]), tf.zeros([4])
     with pytest.raises(ValueError, match=r"tfmixup.CMixup.*in_batch"):
         mixer.pair(batch, batch)
+
+
+def test_a_label_that_is_ignored_is_nobody_s_neighbour():
+    """-1 would be nearer to 0 than 3 is."""
+    labels = np.array([-1.0, 0.0, 3.0], np.float32)
+    for ignore_label, partner in ((None, 0), (-1, 2)):
+        mixer = tfmixup.CMixup(1e-3, ignore_label=ignore_label, jit_compile=False)
+        params = tfmixup.CMixupParams(tf.zeros([1]), tf.fill([3], 0.5))
+        made = mixer.apply_in_batch((tf.eye(3), labels), [0, 0, 0], params)
+        assert np.argmax(made[0][1]) == partner

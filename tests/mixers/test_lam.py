@@ -323,3 +323,33 @@ def test_batches_drawn_at_once_are_independent():
     # ten or more are a chance of 1e-19.
     assert len(np.unique(lam)) > 990
     assert_uncorrelated(lam[:-1], lam[1:])
+
+
+def test_alpha_0_is_lambda_1_whatever_the_distribution():
+    mixer = tfmixup.MixUp(0, distribution=tfp.distributions.Uniform(0.1, 0.9))
+    np.testing.assert_array_equal(mixer.sample(8, SEED).lam, np.ones(8))
+
+
+class Unknown(tfd.Distribution):
+    """Uniform on [0, high], of which TFP knows neither support nor CDF."""
+
+    def __init__(self, high):
+        super().__init__(
+            tf.float32, tfd.NOT_REPARAMETERIZED, False, True, {"high": high}
+        )
+        self.high = high
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape(self):
+        return tf.TensorShape([])
+
+    def _sample_n(self, n, seed=None):
+        return self.high * tf.random.stateless_uniform([n], seed)
+
+
+def test_lambda_of_an_unknown_support_is_checked_when_it_is_drawn():
+    assert draw(100, distribution=Unknown(1.0)).max() <= 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"outside \[0, 1\]"):
+        draw(100, distribution=Unknown(2.0))
