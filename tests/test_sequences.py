@@ -264,3 +264,19 @@ def test_batches_of_different_length_mixed_by_hand_raise():
     zipped = tf.data.Dataset.zip((batches, batches.skip(1)))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"different shapes\. Zip"):
         list(zipped.map(mixer().pair))
+
+
+def test_the_shorter_of_two_batches_is_padded_with_the_value_too():
+    def lengths():
+        for length in [1, 3] * 4:
+            yield np.ones(length, "float32"), 0.0
+
+    spec = tf.TensorSpec([None]), tf.TensorSpec([])
+    dataset = tf.data.Dataset.from_generator(lengths, output_signature=spec)
+    mixer = tfmixup.MixUp(0, jit_compile=False)  # shows the first of both
+    stage = tfmixup.two_streams(
+        mixer, 1, padded_shapes=([None], []), padding_values=(-7.0, 0.0), seed=1
+    )
+    seen = [x.numpy().ravel().tolist() for x, _ in dataset.apply(stage)]
+    assert [1.0, -7.0, -7.0] in seen
+    assert {value for x in seen for value in x} == {1.0, -7.0}
