@@ -447,13 +447,3 @@ def test_model_errors():
         model.compile(loss="crossentropy")
     with pytest.raises(ValueError, match="mean the same here"):
         model.compile(loss="mse", metrics=["mae"], weighted_metrics=["mse"])
-
-
-def test_labels_by_name_come_in_any_order():
-    x, a, b, *_ = output_data()
-    model = two_outputs("by name")
-    got = [
-        model.evaluate(tf.data.Dataset.from_tensors((x, labels)), verbose=0)
-        for labels in ({"a": a, "b": b}, {"b": b, "a": a})
-    ]
-    assert got[0] == pytest.approx(got[1])
