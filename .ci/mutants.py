@@ -336,7 +336,9 @@ def _in_child(
                 pytest.exit(f"another tfmixup was tested: {loaded.__file__}", 98)
 
     files = list(dict.fromkeys(f"tests/{test.partition('::')[0]}" for test in tests))
-    options = ["-x", "-q", "-p", "no:cacheprovider", *(["-m", ""] if slow else [])]
+    # A worker of xdist would be no fork of this process.
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    options += ["-m", ""] if slow else []
     return int(pytest.main([*options, *files], [Tell()]))
 
 
