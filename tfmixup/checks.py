@@ -82,9 +82,23 @@ def named(caller: str) -> _Named:
     return _Named(caller)
 
 
+# Whoever installed a package has no folder of pages, but can search for a title.
+_PAGES = {
+    "choosing_alpha": "Choosing α, and when mixup hurts",
+    "guarantees": "What is promised",
+    "guide": "Guide",
+    "images_and_masks": "Mix images and masks",
+    "pairs_of_targets": "Train with CTC and other losses",
+    "regression": "Regression",
+    "several_machines": "Several machines, TPUs, and runs that die",
+    "sound": "Mix sounds and time series",
+    "text_and_categories": "Mix data with text and categories",
+}
+
+
 def see_docs(page: str) -> str:
     """The end of a message: the page of the documentation that explains it."""
-    return f" See docs/{page}.md."
+    return f' See the page "{_PAGES[page]}" of the documentation.'
 
 
 def is_number(value: Any) -> bool:

@@ -312,3 +312,9 @@ def test_a_metric_that_comes_back_counts_alike(argument):
     other = MixedAccuracy()
     other.update_state([[0.9], [0.7]], [[0.4], [0.1]])
     assert float(again.result()) == float(metric.result()) != float(other.result())
+
+
+def test_labels_without_the_dimension_of_one_output():
+    metric = tfmixup.keras.MixedAccuracy()
+    with pytest.raises(ValueError, match=r"got \(32,\) and \(32, 1\)\. For one output"):
+        metric.update_state(np.zeros(32), np.zeros([32, 1]))

@@ -94,11 +94,17 @@ def _label_mass_on_prediction(
     sizes = [{*pair} - {None} for pair in zip(y_true.shape, y_pred.shape)]
     same_rank = len(y_true.shape) == len(y_pred.shape) > 0
     if not same_rank or any(len(size) > 1 for size in sizes):
+        one_output = len(y_pred.shape) > 0 and y_pred.shape[-1] == 1
+        mend = (
+            "For one output give labels of shape (batch, 1): y[:, None]."
+            if one_output
+            else "One-hot encode integer labels: MixUp(num_classes=...) does so, and "
+            "its off() for validation data too."
+        )
         raise ValueError(
             f"{_NAME}: labels and predictions must have one shape "
             f"(..., classes), got {tuple(y_true.shape)} and {tuple(y_pred.shape)}. "
-            "One-hot encode integer labels: MixUp(num_classes=...) does so, with "
-            "alpha=0 for validation data too."
+            + mend
         )
     if y_pred.shape[-1] == 1:
         share = keras.ops.cast(y_true, "float32")

@@ -42,6 +42,12 @@ def check_arguments(
 
 def check_mixer(mixer: Any) -> None:
     """Refuses what is not a mixer."""
+    if isinstance(mixer, tf.data.Dataset):
+        raise TypeError(
+            "mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got a dataset, to "
+            "which the result is applied: dataset.apply(tfmixup.two_streams(mixer, "
+            "batch_size)), batches.apply(tfmixup.in_batch(mixer))."
+        )
     if not isinstance(mixer, Mixer):
         raise TypeError(
             f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
