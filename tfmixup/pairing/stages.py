@@ -20,6 +20,7 @@ __all__ = [
     "keep_epochs",
     "map_batches",
     "one_batch",
+    "unsharded",
     "with_originals",
     "without_none",
 ]
@@ -170,10 +171,12 @@ def keep_epochs(
     never_read = elements.map_elements(
         tf.data.Dataset.zip((words, *others)), lambda each: each[0]
     )
-    zeros = tf.data.Dataset.from_tensors(tf.zeros([2], tf.int64)).repeat()
-    always_second = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
+    anything = tf.data.Dataset.random(seed=0).batch(2, drop_remainder=True)
+    # Workers of tf.data service would share out the ones of a repeated dataset, and
+    # would ask the dispatcher for each.
+    ones = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
     keeper = tf.data.Dataset.choose_from_datasets(
-        [never_read, zeros], always_second, stop_on_empty_dataset=True
+        [never_read, anything], unsharded(ones), stop_on_empty_dataset=True
     )
     # Saved and restored in this order, so that a stage still at work has the last word
     # on counts that change within an epoch, as a repeated partner's does. A zip with an
@@ -184,6 +187,18 @@ def keep_epochs(
         tf.constant(0),
         tf.autograph.experimental.do_not_convert(lambda state, both: (state, both[1])),
     )
+
+
+def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Lets each worker of tf.data service read all of a dataset under any sharding.
+
+    `ShardingPolicy.DYNAMIC` hands out the splits of every source in the graph, each
+    source by itself. It has none for a dataset that the function of a `flat_map`
+    returns, and `Dataset.random` takes none:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/data/dataset_utils.cc
+    """
+    one = tf.data.Dataset.random(seed=0).take(1)
+    return elements.flat_map_elements(one, lambda _: dataset)
 
 
 def one_batch(original: Any, mixed: Any) -> Any:

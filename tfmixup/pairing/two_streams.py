@@ -151,7 +151,11 @@ def two_streams(
         padding = (padded_shapes, padding_values)
         first_batches = _batched(first, batch_size, *padding, drop_remainder, at_once)
         second_batches = _batched(
-            second, batch_size, *padding, drop_remainder or repeated, at_once
+            _of_all(second),
+            batch_size,
+            *padding,
+            drop_remainder or repeated,
+            at_once,
         )
         plan = mixer.plan(first_batches.element_spec)
 
@@ -254,6 +258,13 @@ def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
 
     failing = elements.flat_map_elements(tf.data.Dataset.range(1), fail)
     return endless.concatenate(failing)
+
+
+def _of_all(second: tf.data.Dataset) -> tf.data.Dataset:
+    length = checks.cardinality(second)
+    return stages.unsharded(second).apply(
+        tf.data.experimental.assert_cardinality(length)
+    )
 
 
 def _batched(
