@@ -172,8 +172,7 @@ def keep_epochs(
         tf.data.Dataset.zip((words, *others)), lambda each: each[0]
     )
     anything = tf.data.Dataset.random(seed=0).batch(2, drop_remainder=True)
-    # Workers of tf.data service would share out the ones of a repeated dataset, and
-    # would ask the dispatcher for each.
+    # Sharded, each of them would be a question to the dispatcher of tf.data service.
     ones = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
     keeper = tf.data.Dataset.choose_from_datasets(
         [never_read, anything], unsharded(ones), stop_on_empty_dataset=True
@@ -190,15 +189,21 @@ def keep_epochs(
 
 
 def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Lets each worker of tf.data service read all of a dataset under any sharding.
+    """Lets each worker of tf.data service read all of a dataset, sharded or not.
 
-    `ShardingPolicy.DYNAMIC` hands out the splits of every source in the graph, each
-    source by itself. It has none for a dataset that the function of a `flat_map`
-    returns, and `Dataset.random` takes none:
-    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/data/dataset_utils.cc
+    `ShardingPolicy.DYNAMIC` hands out the splits of each source in the graph by itself.
+    A worker whose passes over a source are all empty, as those over a cache are that
+    was filled with nothing, never leaves a `repeat`:
+    https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/kernels/data/repeat_dataset_op.cc
+    What the function of a `flat_map` returns gets no splits, and reads everything.
+    `Dataset.random` asks for none.
     """
     one = tf.data.Dataset.random(seed=0).take(1)
-    return elements.flat_map_elements(one, lambda _: dataset)
+    whole = elements.flat_map_elements(one, lambda _: dataset)
+    length = checks.cardinality(dataset)
+    if length == tf.data.UNKNOWN_CARDINALITY:
+        return whole
+    return whole.apply(tf.data.experimental.assert_cardinality(length))
 
 
 def one_batch(original: Any, mixed: Any) -> Any:

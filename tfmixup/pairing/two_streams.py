@@ -40,6 +40,8 @@ def two_streams(
     dataset, not from the same batch. The dataset is read twice; where reading it is
     expensive (decoding JPEGs), `cache()` it or use `in_batch`. A cache in a file must
     have been filled by a full pass before, since two readers may not fill it at once.
+    Under dynamic sharding of tf.data service workers share the first stream, and each
+    takes partners from the whole dataset.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
@@ -150,12 +152,10 @@ def two_streams(
         at_once = None if passes else _BATCHES_AT_ONCE
         padding = (padded_shapes, padding_values)
         first_batches = _batched(first, batch_size, *padding, drop_remainder, at_once)
+        # Sharded, the second stream could end before the first, or never.
+        partners = stages.unsharded(second)
         second_batches = _batched(
-            _of_all(second),
-            batch_size,
-            *padding,
-            drop_remainder or repeated,
-            at_once,
+            partners, batch_size, *padding, drop_remainder or repeated, at_once
         )
         plan = mixer.plan(first_batches.element_spec)
 
@@ -258,13 +258,6 @@ def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
 
     failing = elements.flat_map_elements(tf.data.Dataset.range(1), fail)
     return endless.concatenate(failing)
-
-
-def _of_all(second: tf.data.Dataset) -> tf.data.Dataset:
-    length = checks.cardinality(second)
-    return stages.unsharded(second).apply(
-        tf.data.experimental.assert_cardinality(length)
-    )
 
 
 def _batched(
