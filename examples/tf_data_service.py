@@ -155,7 +155,9 @@ def load_images(
 
     size = info.splits[splits[0]].num_examples
     classes = info.features[info.supervised_keys[1]].num_classes
-    return train.map(resize), test.map(resize), size, classes
+    # No worker reads the test images. Keras warns of a length that it does not know.
+    length = tf.data.experimental.assert_cardinality(info.splits["test"].num_examples)
+    return train.map(resize), test.map(resize).apply(length), size, classes
 
 
 def train(args: argparse.Namespace, dispatcher: str) -> float:
