@@ -90,7 +90,7 @@ def error(
     """Trains once; returns the share of series that are classified wrongly."""
     keras.utils.set_random_seed(seed)
     mixer, originals = method
-    # Every step sees --batch-size series, of which half are originals if these are kept.
+    # Every step sees as many series. Half of them are originals, if these are kept.
     if originals:
         mixed = tfmixup.from_tensors(
             train, mixer, args.batch_size // 2, keep_originals="same_batch", seed=seed
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], list[float]
     """Compares, prints a table, and returns the errors of every row."""
     args = parse(argv)
     train, held_out = load(args)
-    print(f"{len(train[0])} series to learn from, {len(held_out[0])} to {args.on}")
+    print(f"{len(train[0])} series to learn from, {len(held_out[0])} for {args.on}")
     compared = methods(args)
     rows = list(itertools.product(args.networks, compared))
     errors: dict[tuple[str, str], list[float]] = {row: [] for row in rows}
