@@ -55,7 +55,6 @@ def methods(args: argparse.Namespace) -> dict[str, tuple[tfmixup.Mixer, bool]]:
         # α = 0 only casts and encodes.
         "no mixing": (tfmixup.MixUp(0, **classes), False),
         f"MixUp (alpha={args.alpha:g})": (mixup, False),
-        "MixUp, originals kept": (mixup, True),
         "CutMix along time": (cutmix, False),
         "CutMix, originals kept": (cutmix, True),
     }
@@ -119,7 +118,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--networks", nargs="+", default=["dense", "conv"], choices=["dense", "conv"])
     add("--alpha", type=float, default=1.0, help="of MixUp")
-    add("--steps", type=int, default=3000, help="batches that a network sees")
+    add("--steps", type=int, default=2000, help="batches that a network sees")
     add("--batch-size", type=int, default=100)
     add("--series", type=int, default=4000, help="how many to learn from, at most")
     add("--on", choices=["test", "validation"], default="test")

@@ -24,7 +24,7 @@ class Result:
       test_error: Percentage of the test images with a wrong prediction.
       test_nll: Mean cross-entropy on the test split.
       calibration_error: Expected calibration error on the test split, in per cent.
-      seconds: Duration of the training, with the tests for the curves.
+      seconds: Duration of the training, with the evaluations for the curves.
       history: Keras's history, a list of values for every metric.
     """
 
@@ -151,7 +151,7 @@ def save_mixed_images(
 
 
 def save_training_curves(path: pathlib.Path, results: Sequence[Result]) -> None:
-    """Saves test loss and test error over the epochs: mean ± standard error.
+    """Saves loss and error of test images over the epochs: mean ± standard error.
 
     Args:
       path: The PNG to write.
@@ -183,8 +183,8 @@ def save_training_curves(path: pathlib.Path, results: Sequence[Result]) -> None:
                 capsize=3,
                 label=name,
             )
-    axes[0].set(title="Cross-entropy of the test images", ylabel="loss")
-    axes[1].set(title="Test error", ylabel="wrong predictions, %")
+    axes[0].set(title="Cross-entropy of 500 test images", ylabel="loss")
+    axes[1].set(title="Error on 500 test images", ylabel="wrong predictions, %")
     for axis in axes:
         axis.set(xlabel="epoch", ylim=(0, None))
         axis.grid(alpha=0.3)

@@ -53,20 +53,20 @@ def test_train_cnn_runs(example, prepared, capsys):
     options = ["--epochs", "3", "--limit", "256", "--seeds", "1", "--alpha", "0.5"]
     example("train_cnn").main([*options, "--out", str(prepared)])
     rows = json.loads((prepared / "results.json").read_text())
-    names = ["no mixing", "MixUp (alpha=0.5)", "MixUp (alpha=1), originals kept"]
-    assert [row["name"] for row in rows] == [*names, "CutMix"]
+    names = ["no mixing", "MixUp (alpha=0.5)", "CutMix", "CutMix, originals kept"]
+    assert [row["name"] for row in rows] == names
     printed = capsys.readouterr().out
     assert "256 training images, 2000 test images; 3 epochs of 8 steps" in printed
     for row in rows:
         history = row["history"]
         assert len(history["loss"]) == len(history["val_loss"]) == 3
-        # Keras's own metrics of the last epoch.
+        # Keras's own metrics of the last epoch, on a quarter of the test images.
         right = history["val_accuracy"][-1]
-        assert row["test_error"] == pytest.approx(100 * (1 - right), abs=1e-3)
-        assert row["test_nll"] == pytest.approx(history["val_loss"][-1], rel=1e-4)
+        assert row["test_error"] == pytest.approx(100 * (1 - right), abs=8)
+        assert row["test_nll"] == pytest.approx(history["val_loss"][-1], rel=0.2)
         assert row["test_error"] < 75  # Guessing has 90 % wrong.
         assert 0 <= row["calibration_error"] <= 100
-        assert f"{row['name']:<31}  test error {row['test_error']:5.2f} %" in printed
+        assert f"{row['name']:<22}  test error {row['test_error']:5.2f} %" in printed
     # With the same weights and images to begin with, only mixing makes these differ.
     assert len({row["history"]["loss"][0] for row in rows}) == 4
     assert "nan" not in printed
@@ -164,7 +164,7 @@ def test_time_series_runs(example, capsys):
     pytest.importorskip("mnist1d")
     time_series = example("time_series")
     errors = time_series.main(["--steps", "10", "--seeds", "1"])
-    assert len(errors) == 10
+    assert len(errors) == 8
     printed = capsys.readouterr().out
     assert "4000 series to learn from, 1000 for test" in printed
     for (network, name), (error,) in errors.items():
