@@ -118,7 +118,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--networks", nargs="+", default=["dense", "conv"], choices=["dense", "conv"])
     add("--alpha", type=float, default=1.0, help="of MixUp")
-    add("--steps", type=int, default=2000, help="batches that a network sees")
+    add("--steps", type=int, default=4000, help="batches that a network sees")
     add("--batch-size", type=int, default=100)
     add("--series", type=int, default=4000, help="how many to learn from, at most")
     add("--on", choices=["test", "validation"], default="test")
