@@ -133,7 +133,7 @@ def table(results: Sequence[Result]) -> str:
 def save_mixed_images(
     path: pathlib.Path, train: tf.data.Dataset, class_names: Sequence[str]
 ) -> None:
-    """Saves up to eight pairs of training images, blended and cut, under their labels."""
+    """Saves pairs of training images, blended and cut, each under its λ and label."""
     # The picture is the same after any runs: TensorFlow's own seed takes part.
     tf.random.set_seed(1)
     rows, pairs = [], min(8, len(train))
