@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 import tfmixup
@@ -9,12 +11,16 @@ import tfmixup
 IMAGE_SIZE = 32
 
 
-def article_cnn(num_classes: int, learning_rate: float) -> keras.Model:
+def article_cnn(
+    num_classes: int,
+    learning_rate: float,
+    shape: Sequence[int] = (IMAGE_SIZE, IMAGE_SIZE, 3),
+) -> keras.Model:
     """Builds and compiles the article's network."""
     layers = keras.layers
     model = keras.Sequential(
         [
-            layers.Input((IMAGE_SIZE, IMAGE_SIZE, 3)),
+            layers.Input(shape),
             # Mixing is linear: scaling after it is the same as before it. Here it
             # also serves the test images, and whoever uses the model later.
             layers.Rescaling(1 / 255),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from over_seeds import mean_and_error, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,14 +148,6 @@ def by_setting(results: Results) -> dict[tuple[float, float, int], list[Result]]
     return dict(sorted(groups.items()))
 
 
-def mean_and_error(values: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The mean over the first axis and its standard error, s / √n (NaN for n = 1)."""
-    values = np.asarray(values, float)
-    if len(values) == 1:
-        return values[0], np.full_like(values[0], np.nan)
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
-
-
 # Column: its title, the digits behind the point.
 _SHOWN = {
     "best_error": ("best %", 1),
@@ -189,12 +182,10 @@ def table(results: Results) -> str:
 
 def _row(runs: list[Result], columns: Mapping[str, str]) -> str:
     line = f"{len(runs):>4}"
-    for shown, (_, digits) in _SHOWN.items():
+    for column, (_, digits) in _SHOWN.items():
         text = ""
-        if shown in columns:
-            values = [getattr(run, columns[shown]) for run in runs]
-            mean, spread = mean_and_error(values)
-            text = f"{mean:.{digits}f} ± {spread:.{digits}f}".removesuffix(" ± nan")
+        if column in columns:
+            text = shown([getattr(run, columns[column]) for run in runs], digits)
         line += f"{text:>14}"
     return line.rstrip()
 

@@ -135,8 +135,10 @@ def error_table(errors: dict[str, list[tuple[float, float]]]) -> str:
     lines = [f"{'test error (%)':<16}{'all classes':>16}{f'{RARE} rarest':>16}"]
     for name, runs in errors.items():
         mean = np.mean(runs, axis=0)
-        spread = np.std(runs, axis=0, ddof=1) if len(runs) > 1 else np.full(2, np.nan)
-        cells = (f"{m:.1f} ± {s:.1f}" for m, s in zip(mean, spread))
+        cells = [f"{m:.1f}" for m in mean]
+        if len(runs) > 1:
+            spread = np.std(runs, axis=0, ddof=1)
+            cells = [f"{cell} ± {s:.1f}" for cell, s in zip(cells, spread)]
         lines.append(f"{name:<16}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines)
 
@@ -188,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple[float, float
                 name: tfmixup.label_mass(make().repeat(20), CLASSES)
                 for name, make in ways.items()
             }
-            print(mass_table(mass), flush=True)
+            print(f"{mass_table(mass)}\n", flush=True)
             if args.figure:
                 names = ("plain", "Balanced-MixUp")
                 figure = tfmixup.plot.label_mass(
@@ -198,7 +200,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple[float, float
         for name, make in ways.items():
             run = train_and_test(make(), test, args.epochs, seed)
             errors.setdefault(name, []).append(run)
+        found = (f"{name} {runs[-1][0]:.1f} %" for name, runs in errors.items())
+        done = f"[{seed + 1}/{args.seeds}] seed {seed}  test error "
+        print(done + ", ".join(found), flush=True)
     print(f"\n{error_table(errors)}")
+    if args.figure:
+        print(f"\nSaved {args.figure}")
     return errors
 
 

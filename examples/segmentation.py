@@ -10,18 +10,21 @@ labelled 255, which no setting learns from. Nothing is downloaded.
   python examples/segmentation.py
   python examples/segmentation.py --dataset oxford_iiit_pet --epochs 20
 
-The script prints the mean intersection over union of each setting and saves
-mixed_masks.png in the folder `--out`.
+The script prints the mean intersection over union of each run and each setting, and
+saves mixed_masks.png in the folder `--out`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import statistics
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
@@ -252,15 +255,27 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
     data = (load_digits if args.dataset == "bundled_digits" else load_pets)(args)
     args.out.mkdir(parents=True, exist_ok=True)
     picture(data, args.out / "mixed_masks.png", seed=1)
-    print(f"{'':<16}  {'mean IoU':>8}  {'spread':>6}  {'s/epoch':>7}")
-    print(f"{'-' * 16}  {'-' * 8}  {'-' * 6}  {'-' * 7}")
+    compared = settings(len(data.classes))
+    lines = [
+        f"{'':<16}  {'mean IoU':>8}  {'spread':>6}  {'s/epoch':>7}",
+        f"{'-' * 16}  {'-' * 8}  {'-' * 6}  {'-' * 7}",
+    ]
     results = {}
-    for name, mixer in settings(len(data.classes)).items():
-        runs = [run(data, mixer, args, seed) for seed in range(args.seeds)]
+    for number, (name, mixer) in enumerate(compared.items()):
+        runs = []
+        for seed in range(args.seeds):
+            runs.append(run(data, mixer, args, seed))
+            done = number * args.seeds + len(runs)
+            print(
+                f"[{done}/{args.seeds * len(compared)}] {name:<16}  seed {seed}  mean "
+                f"IoU {runs[-1][0]:.3f}",
+                flush=True,
+            )
         results[name] = [iou for iou, _ in runs]
         spread = max(results[name]) - min(results[name])
         mean, pace = (statistics.mean(column) for column in zip(*runs))
-        print(f"{name:<16}  {mean:8.3f}  {spread:6.3f}  {pace:7.2f}", flush=True)
+        lines.append(f"{name:<16}  {mean:8.3f}  {spread:6.3f}  {pace:7.2f}")
+    print("\n" + "\n".join(lines))
     print(f"\nSpread: largest minus smallest of {args.seeds} runs.")
     print(f"Saved {args.out / 'mixed_masks.png'}")
     return results

@@ -8,17 +8,22 @@ waveforms of differing length go through the pipeline, and are no speech. With
   python examples/speech.py
   python examples/speech.py --dataset speech_commands --epochs 30
 
-It prints a table of test errors: the mean over some seeds, and the spread.
+It prints a line for each run and a table of test errors: the mean over some seeds, and
+the spread.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import math
+import os
 import statistics
 import time
 from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import made_sounds
@@ -157,16 +162,23 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
     sounds = load(args)
     if args.dataset == MADE:
         print("Tones and chirps made by formulas, in noise: no recordings, no speech.")
-    begin = time.perf_counter()
-    errors = {
-        name: [test_error(sounds, mixer, seed, args) for seed in range(args.seeds)]
-        for name, mixer in mixers(sounds).items()
-    }
+    begin, compared = time.perf_counter(), mixers(sounds)
+    errors: dict[str, list[float]] = {name: [] for name in compared}
+    runs = list(itertools.product(range(args.seeds), compared))
+    for done, (seed, name) in enumerate(runs, 1):
+        found = test_error(sounds, compared[name], seed, args)
+        errors[name].append(found)
+        left = (time.perf_counter() - begin) / done * (len(runs) - done)
+        print(
+            f"[{done:>{len(str(len(runs)))}}/{len(runs)}] seed {seed}  {name:<18}  "
+            f"test error {found:6.1%}  ({left / 60:.1f} min left)",
+            flush=True,
+        )
     print(f"\n{'':<18}  test error  lowest  highest  ({args.seeds} seeds)")
-    for name, found in errors.items():
-        low, high = min(found), max(found)
-        print(f"{name:<18}  {statistics.mean(found):10.1%}  {low:6.1%}  {high:7.1%}")
-    print(f"\n{time.perf_counter() - begin:.0f} s")
+    for name, each in errors.items():
+        low, high = min(each), max(each)
+        print(f"{name:<18}  {statistics.mean(each):10.1%}  {low:6.1%}  {high:7.1%}")
+    print(f"\n{len(runs)} runs in {time.perf_counter() - begin:.0f} s")
     return errors
 
 

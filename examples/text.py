@@ -20,10 +20,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import os
 import pathlib
-import statistics
 import time
 from collections.abc import Sequence
 
@@ -34,6 +32,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from docstring_sentences import PARTS, Texts
+from over_seeds import mean_and_error, shown
 
 import tfmixup
 
@@ -143,12 +142,6 @@ def error(
     return float(np.mean(predicted.argmax(axis=1) != held_out.labels))
 
 
-def mean_and_error(found: Sequence[float]) -> tuple[float, float]:
-    """The mean, and its standard error; NaN of a single run."""
-    spread = statistics.stdev(found) if len(found) > 1 else math.nan
-    return statistics.mean(found), spread / math.sqrt(len(found))
-
-
 def table(errors: Errors, on: str) -> str:
     """A row for each method, a column for each number of labels."""
     sizes = sorted({labels for labels, _ in errors})
@@ -157,9 +150,7 @@ def table(errors: Errors, on: str) -> str:
     for method in METHODS:
         line = f"{method:<18}"
         for size in sizes:
-            mean, spread = mean_and_error(errors[size, method])
-            both = f"{100 * mean:.1f} ± {100 * spread:.1f}".removesuffix(" ± nan")
-            line += f"{both:>16}"
+            line += f"{shown(100 * np.array(errors[size, method]), 1):>16}"
         lines.append(line)
     return "\n".join(lines)
 

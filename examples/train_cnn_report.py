@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from over_seeds import mean_and_error, shown
+
+import tfmixup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,24 +19,48 @@ class Result:
     """The measurements of one training run.
 
     Attributes:
-      name: The row's name in the table.
+      name: The method, a row of the table.
+      seed: Of weights, order, augmentation and mixing.
       test_error: Percentage of the test images with a wrong prediction.
-      test_loss: Mean cross-entropy on the test split.
-      calibration_error: Expected calibration error on the test split.
-      seconds_per_epoch: Median duration of an epoch, validation included.
-      history: Keras's history, a list of values an epoch for every metric.
+      test_nll: Mean cross-entropy on the test split.
+      calibration_error: Expected calibration error on the test split, in per cent.
+      seconds: Duration of the training, with the evaluations for the curves.
+      history: Keras's history, a list of values for every metric.
     """
 
     name: str
+    seed: int
     test_error: float
-    test_loss: float
+    test_nll: float
     calibration_error: float
-    seconds_per_epoch: float
+    seconds: float
     history: dict[str, list[float]]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as a dict, for JSON."""
         return dataclasses.asdict(self)
+
+
+def measured(
+    name: str,
+    seed: int,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    history: dict[str, list[float]],
+    seconds: float,
+) -> Result:
+    """Measures predictions of shape (examples, classes) on labels (examples,)."""
+    # Keras's own limit for the logarithm.
+    right = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)
+    return Result(
+        name=name,
+        seed=seed,
+        test_error=100 * float(np.mean(probabilities.argmax(axis=1) != labels)),
+        test_nll=-float(np.mean(np.log(right))),
+        calibration_error=100 * expected_calibration_error(probabilities, labels),
+        seconds=seconds,
+        history=history,
+    )
 
 
 def expected_calibration_error(
@@ -73,122 +101,99 @@ def expected_calibration_error(
     return float(sum(gaps) / len(labels))
 
 
+def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Groups the runs by method: in a group only seeds differ."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.name, []).append(result)
+    return groups
+
+
 def table(results: Sequence[Result]) -> str:
-    """Formats the results as a table of one row a run."""
-    width = max(len(result.name) for result in results)
-    lines = [
-        f"{'':{width}}  test error  test loss    ECE  s/epoch",
-        f"{'-' * width}  ----------  ---------  -----  -------",
-    ]
-    lines += [
-        f"{result.name:{width}}  {result.test_error:8.2f} %  {result.test_loss:9.4f}  "
-        f"{result.calibration_error:5.3f}  {result.seconds_per_epoch:7.2f}"
-        for result in results
-    ]
+    """Formats mean ± standard error over the seeds, a row for each method."""
+    columns = {
+        "test error, %": ("test_error", 1),
+        "NLL": ("test_nll", 2),
+        "calibration error, %": ("calibration_error", 1),
+    }
+    groups = by_method(results)
+    width = max(map(len, groups))
+    seeds = len({result.seed for result in results})
+    count = f"{seeds} seed{'s' * (seeds > 1)}"
+    lines = [f"{count:{width}}" + "".join(f"{title:>22}" for title in columns)]
+    for name, runs in groups.items():
+        cells = (
+            shown([getattr(run, field) for run in runs], digits)
+            for field, digits in columns.values()
+        )
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)
 
 
 def save_mixed_images(
-    path: pathlib.Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    lam: np.ndarray,
-    class_names: Sequence[str],
-    *,
-    rows: int = 3,
-    columns: int = 8,
+    path: pathlib.Path, train: tf.data.Dataset, class_names: Sequence[str]
 ) -> None:
-    """Saves a grid of mixed images, each with its lambda and its mixed label.
-
-    Args:
-      path: The PNG to write.
-      images: A batch of mixed images, pixel values 0..255.
-      labels: Their mixed labels, of shape (batch, classes).
-      lam: The share of the first image in each of them.
-      class_names: The names of the classes.
-      rows: Rows of the grid.
-      columns: Columns of the grid.
-    """
-    plt = _pyplot()
-    # Evenly spaced ranks of lambda show how it is spread over the batch.
-    shown = min(rows * columns, len(images))
-    ranks = np.linspace(0, len(images) - 1, shown).round().astype(int)
-    indices = np.argsort(-lam, kind="stable")[ranks]
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(1.35 * columns, 2.0 * rows + 0.4), layout="constrained"
-    )
-    figure.suptitle("Mixed images of one batch, in the order of λ")
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, index in zip(axes.flat, indices, strict=False):
-        axis.imshow(np.clip(images[index] / 255, 0, 1))
-        axis.set_title(
-            _image_title(float(lam[index]), labels[index], class_names), fontsize=9
+    """Saves pairs of training images, blended and cut, each under its λ and label."""
+    # The picture is the same after any runs: TensorFlow's own seed takes part.
+    tf.random.set_seed(1)
+    rows, pairs = [], min(8, len(train))
+    for kind in (tfmixup.MixUp, tfmixup.CutMix):
+        # λ near 0 or 1 leaves nothing to see. Pairs of targets tell λ, which blended
+        # labels do not. With one seed both mixers get the same pairs.
+        mixer = kind(
+            1.0, lam_range=(0.25, 0.75), num_classes=len(class_names), targets="pair"
         )
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def _image_title(lam: float, label: np.ndarray, class_names: Sequence[str]) -> str:
-    """Three lines: lambda, and the label's two largest shares if there are two."""
-    lines = [f"λ = {lam:.2f}"]
-    for index in np.argsort(-label, kind="stable")[:2]:
-        # An empty line keeps all the images of the grid at the same height.
-        share = f"{class_names[index]}: {label[index]:.0%}"
-        lines.append(share if label[index] >= 0.005 else "")
-    return "\n".join(lines)
+        batches = train.apply(tfmixup.two_streams(mixer, pairs, seed=5))
+        rows.append(next(iter(batches)))
+    both = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *rows)
+    figure = tfmixup.plot.batch(
+        both,
+        class_names,
+        examples=2 * pairs,
+        columns=pairs,
+        title="Above: MixUp. Below: CutMix.",
+    )
+    figure.savefig(path, dpi=100)
 
 
 def save_training_curves(path: pathlib.Path, results: Sequence[Result]) -> None:
-    """Saves the losses and the test error of every run over the epochs.
+    """Saves loss and error of test images over the epochs: mean ± standard error.
 
     Args:
       path: The PNG to write.
-      results: The runs; each has a colour of its own, of different lightness.
+      results: The runs; each method has a colour of its own, of different lightness.
     """
-    plt = _pyplot()
-    figure, (losses, errors) = plt.subplots(
-        1, 2, figsize=(10, 4.2), layout="constrained"
-    )
-    colours = ("#16325c", "#e08214", "#7fbf7b", "#af8dc3")
-    for number, result in enumerate(results):
-        look: dict[str, Any] = {
-            "color": colours[number % len(colours)],
-            "marker": "os^D"[number % 4],
-            "markersize": 3.5,
-        }
-        history = result.history
-        epochs = range(1, len(history["loss"]) + 1)
-        losses.plot(
-            epochs, history["loss"], "--", **look, label=f"{result.name}, training"
-        )
-        losses.plot(
-            epochs, history["val_loss"], "-", **look, label=f"{result.name}, test"
-        )
-        wrong = [100 * (1 - accuracy) for accuracy in history["val_accuracy"]]
-        errors.plot(epochs, wrong, "-", **look, label=result.name)
-    # The first epochs are worse by far; on a linear scale they would hide the rest.
-    losses.set_yscale("log")
-    losses.yaxis.set_major_formatter("{x:g}")
-    errors.set_ylim(bottom=0)
-    losses.set_title("Cross-entropy (training: mixed labels, dropout)")
-    losses.set_ylabel("loss")
-    errors.set_title("Test error")
-    errors.set_ylabel("wrong predictions, %")
-    for axis in (losses, errors):
-        axis.set_xlabel("epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, handlelength=3.5)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def _pyplot() -> Any:
-    """Imports Matplotlib only when there is a picture to draw, without a display."""
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot
+    import matplotlib.pyplot as plt
 
-    return matplotlib.pyplot
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    colours = ("#16325c", "#e08214", "#7fbf7b", "#af8dc3")
+    for number, (name, runs) in enumerate(by_method(results).items()):
+        # `fit` tested after every so many epochs.
+        points = len(runs[0].history["val_loss"])
+        every = -(-len(runs[0].history["loss"]) // 5)
+        epochs = every * np.arange(1, points + 1)
+        loss = [run.history["val_loss"] for run in runs]
+        wrong = [100 * (1 - np.array(run.history["val_accuracy"])) for run in runs]
+        for axis, values in zip(axes, (loss, wrong)):
+            mean, error = mean_and_error(values)
+            axis.errorbar(
+                epochs,
+                mean,
+                np.nan_to_num(error),
+                color=colours[number % len(colours)],
+                marker="os^D"[number % 4],
+                markersize=4,
+                capsize=3,
+                label=name,
+            )
+    axes[0].set(title="Cross-entropy of 500 test images", ylabel="loss")
+    axes[1].set(title="Error on 500 test images", ylabel="wrong predictions, %")
+    for axis in axes:
+        axis.set(xlabel="epoch", ylim=(0, None))
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

