@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 import tfmixup
 from tests import pipelines
@@ -136,6 +137,7 @@ def test_the_stream_does_not_depend_on_the_number_of_threads(make, threads):
     assert stream(make(7).with_options(options)) == stream(make(7))
 
 
+@pytest.mark.slow
 def test_a_seed_holds_in_another_process():
     other = subprocess.run(
         [sys.executable, "-m", "tests.pipelines"],
@@ -158,48 +160,33 @@ def test_set_seed_makes_pipelines_without_a_seed_repeatable():
     assert runs[0][0] != runs[0][1]
 
 
-# There is no public way to turn determinism off again.
-UNDER_OP_DETERMINISM = """
-import tensorflow as tf
-from tests.pipelines import BATCH, MIXER, source, stream
-
-batches = source().batch(BATCH)
-others = source().map(lambda x, y: (x + 1, y + 1)).batch(BATCH)
-ways = {
-    "map": lambda: batches.map(MIXER, num_parallel_calls=8),
-    "pair": lambda: tf.data.Dataset.zip((batches, others)).map(MIXER.pair),
-    "call": lambda: tf.data.Dataset.from_tensors(MIXER(*next(iter(batches)))),
-}
-tf.config.experimental.enable_op_determinism()
-for way in ways.values():
-    try:
-        way()
-    except RuntimeError as error:
-        print(error)
-for name, way in ways.items():
-    runs = []
-    for seed in (5, 5, 6):
-        tf.random.set_seed(seed)
-        runs.append(stream(way()))
-    print(name, runs[0] == runs[1], runs[0] == runs[2], len(set(runs[0])))
-"""
+@pytest.fixture
+def op_determinism():
+    tf.config.experimental.enable_op_determinism()
+    yield
+    config.disable_op_determinism()  # There is no public way to turn it off again.
 
 
+@pytest.mark.usefixtures("op_determinism")
 def test_ops_that_must_be_deterministic_follow_set_seed_or_raise():
-    printed = subprocess.run(
-        [sys.executable, "-c", UNDER_OP_DETERMINISM],
-        cwd=pathlib.Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for line in printed[:3]:
-        assert line.startswith("tfmixup.MixUp: a mixer that is called without a seed n")
-    assert printed[3:] == [
-        "map True False 6",
-        "pair True False 6",
-        "call True False 1",
-    ]
+    batches = pipelines.source().batch(pipelines.BATCH)
+    others = batches.map(lambda x, y: (x + 1, y + 1))
+    ways = {
+        "map": (6, lambda: batches.map(MIXER, num_parallel_calls=8)),
+        "pair": (6, lambda: tf.data.Dataset.zip((batches, others)).map(MIXER.pair)),
+        "call": (1, lambda: tf.data.Dataset.from_tensors(MIXER(*next(iter(batches))))),
+    }
+    refused = r"^tfmixup\.MixUp: a mixer that is called without a seed needs"
+    for _, way in ways.values():
+        with pytest.raises(RuntimeError, match=refused):
+            way()
+    for name, (distinct, way) in ways.items():
+        runs = []
+        for seed in (5, 5, 6):
+            tf.random.set_seed(seed)
+            runs.append(stream(way()))
+        assert runs[0] == runs[1] != runs[2], name
+        assert len(set(runs[0])) == distinct, name
 
 
 def test_epochs_differ_after_set_seed():
