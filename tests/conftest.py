@@ -8,7 +8,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # tests compare to CPU kern
 import pytest
 
 
-@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is left out by -p no:xdist
+@pytest.hookimpl(optionalhook=True)  # `-o addopts=` runs the tests without xdist
 def pytest_xdist_auto_num_workers(config):
     """Of `-n logical`: a worker a core for the whole suite, none for a part of it.
 
