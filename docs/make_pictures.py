@@ -1,6 +1,7 @@
 """Makes the pictures of the documentation.
 
     python docs/make_pictures.py                      # those that pages draw
+    python docs/make_pictures.py --page sound         # of one page
     python docs/make_pictures.py --out /tmp/pictures  # elsewhere
     python docs/make_pictures.py --examples           # and those that examples save
 
@@ -48,12 +49,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=pathlib.Path, default=DOCS / "images")
     parser.add_argument("--examples", action="store_true", help="train, too")
+    parser.add_argument("--page", help="only those of a page, such as sound")
     args = parser.parse_args(argv)
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     made = {
-        name for page in sorted(DOCS.glob("*.md")) for name in pictures_of(page, out)
+        name
+        for page in sorted(DOCS.glob(f"{args.page or '*'}.md"))
+        for name in pictures_of(page, out)
     }
+    if args.page:
+        return
     by_command = {**PREVIEW, **(TRAINED if args.examples else {})}
     made |= by_commands(by_command, out)
     shown = {
@@ -69,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def pictures_of(page: pathlib.Path, out: pathlib.Path) -> list[str]:
     """Runs a page's blocks, if one draws an image; returns the images' names."""
-    parts = list(_PART.finditer(page.read_text()))
+    text = page.read_text()
+    parts = list(_PART.finditer(text))
     if not any("figure = " in (part["code"] or "") for part in parts):
         return []
     names, made = {"__name__": page.stem}, []
@@ -79,7 +86,9 @@ def pictures_of(page: pathlib.Path, out: pathlib.Path) -> list[str]:
         for part in parts:
             if part["code"]:
                 names.pop("figure", None)
-                exec(compile(part["code"], str(page), "exec"), names)
+                # AutoGraph reads the functions of a block at its place in the page.
+                above = "\n" * text[: part.start("code")].count("\n")
+                exec(compile(above + part["code"], str(page), "exec"), names)
             elif "figure" in names:
                 save(names.pop("figure"), out / part["image"])
                 made.append(part["image"])
