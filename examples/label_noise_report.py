@@ -165,18 +165,18 @@ def table(results: Results) -> str:
 
     Below it a row "undone" has what `tfmixup.keras.unmix` makes of the predictions.
     """
-    titles = "".join(f"{title:>14}" for title, _ in _SHOWN.values())
-    lines = [f"{'noise':>6}  {'mixup':<18}{'runs':>4}{titles}"]
+    titles = "".join(f"{title:>{10 + 2 * digits}}" for title, digits in _SHOWN.values())
+    lines = [f"{'noise':>6}  {'mixup':<15}{'runs':>4}{titles}"]
     last = None
     for (noise, alpha, same_batch), runs in by_setting(results).items():
         if last not in (None, noise):
             lines.append("")
         last = noise
         name = f"alpha = {alpha:g}" if alpha else "none"
-        name = "  both in one step" if same_batch else name
-        lines.append(f"{noise:>4g} %  {name:<18}{_row(runs, {k: k for k in _SHOWN})}")
+        name = "  both at once" if same_batch else name
+        lines.append(f"{noise:>4g} %  {name:<15}{_row(runs, {k: k for k in _SHOWN})}")
         if alpha:
-            lines.append(f"{noise:>4g} %  {'  undone':<18}{_row(runs, _UNDONE)}")
+            lines.append(f"{noise:>4g} %  {'  undone':<15}{_row(runs, _UNDONE)}")
     return "\n".join(lines)
 
 
@@ -186,7 +186,7 @@ def _row(runs: list[Result], columns: Mapping[str, str]) -> str:
         text = ""
         if column in columns:
             text = shown([getattr(run, columns[column]) for run in runs], digits)
-        line += f"{text:>14}"
+        line += f"{text:>{10 + 2 * digits}}"
     return line.rstrip()
 
 

@@ -92,7 +92,7 @@ def test_label_noise_runs_once(example, prepared, capsys):
         for kind in (("0.0", "0"), ("1.0", "0"), ("1.0", "1"))
     ]
     assert printed.count("undone ") == 4
-    assert printed.count("  both in one step ") == 2
+    assert printed.count("  both at once ") == 2
     for row in rows:
         errors = [float(error) for error in row["errors"].split()]
         assert len(errors) == 2
