@@ -201,6 +201,9 @@ def test_stream_seeds_are_what_they_were():
     assert seeding.stream_seed(None, "first stream") is None
     assert seeding.stream_seed(1, "first stream") == 4879237681489629404
     assert seeding.stream_seed(1, "second stream") == 5457329665440999964
+    first, second = seeding.split(tf.constant([1, 2]), 2)
+    assert first.numpy().tolist() == [-740283314, 1512782305]
+    assert second.numpy().tolist() == [754580288, 1357639723]
 
 
 def test_two_workers_of_the_data_service_do_not_repeat_each_other():
