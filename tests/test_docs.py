@@ -38,6 +38,8 @@ def home(tmp_path_factory):
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
 def test_the_code_of_a_page_runs(page, home, tmp_path, monkeypatch):
+    if "keras.distillation" in page.read_text() and not hasattr(keras, "distillation"):
+        pytest.skip("Keras has distillation from 3.12 on")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", home)
     fit = keras.Model.fit

@@ -60,7 +60,8 @@ def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
     spec = dataset.element_spec
     if not (isinstance(spec, tuple) and len(spec) == 3):
         return dataset
-    if spec[2] is not None and not isinstance(spec[2], tf.NoneTensorSpec):
+    # By its name, since TensorFlow 2.18 does not export tf.NoneTensorSpec.
+    if spec[2] is not None and type(spec[2]).__name__ != "NoneTensorSpec":
         return dataset
     return elements.map_elements(dataset, lambda element: tuple(element)[:2])
 
