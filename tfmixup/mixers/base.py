@@ -27,15 +27,15 @@ __all__ = ["Mixer", "Recipe"]
 class Mixer(abc.ABC):
     """How two batches become one: an immutable, comparable, printable value.
 
-    A kind of mixing gives two things: `sample`, which draws the parameters of a batch,
-    and `recipe`, which says how the two batches are mixed by them. Which two batches is
-    not a mixer's concern but that of `two_streams`, `in_batch` and the like. The
-    arguments that say what elements look like are those of `Options`.
+    A kind of mixing defines two methods. `sample` draws the parameters of a batch.
+    `recipe` says how two batches are mixed by these parameters. A mixer does not choose
+    the two batches: `two_streams`, `in_batch` and the like do. The arguments that say
+    what elements look like are those of `Options`.
     """
 
-    # Whether `partner_of` looks at the batch, so that there is no second stream; and
-    # whether integer features are quantities for certain, as samples of sounds are.
+    # Whether `partner_of` looks at the batch. Such a mixer cannot take a second stream.
     in_batch_only: ClassVar[bool] = False
+    # Whether integer features are certainly quantities, as the samples of a sound are.
     integers_are_quantities: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -50,22 +50,25 @@ class Mixer(abc.ABC):
         Args:
           batch_size: B, an integer or a scalar int32 tensor.
           seed: int32 tensor of shape (2,); the same seed gives the same parameters.
-          num_batches: draw for so many batches at once, which costs a fraction.
+          num_batches: draw for this many batches at once. One call for n batches costs
+            a fraction of n calls.
 
         Returns:
-          Tensors of shape (B, ...) or (1, ...), the latter where a batch shares them;
-          with `num_batches` one dimension more, in front.
+          Tensors of shape (B, ...), or (1, ...) where the whole batch shares them. With
+          `num_batches` the shapes have one more dimension in front.
         """
 
     @abc.abstractmethod
     def recipe(self, first: Parts, second: Parts, params: Any) -> Recipe:
-        """Says how two batches are mixed; called inside the compiled function.
+        """Says how two batches are mixed.
 
-        No randomness and no assert belongs here or in the functions of the recipe.
+        The compiled function calls this method. Neither the method nor the functions of
+        the recipe may draw random numbers or contain an assert.
 
         Args:
-          first: features, targets and weights of a batch; targets are not encoded.
-          second: the same of the other batch.
+          first: features, targets and weights of the first batch; targets are not
+            encoded.
+          second: the same of the second batch.
           params: what `sample` returned, or made by hand.
 
         Returns:
@@ -73,29 +76,34 @@ class Mixer(abc.ABC):
         """
 
     def partner_of(self, batch: Parts, params: Any, partner: tf.Tensor) -> tf.Tensor:
-        """Which example of the batch each is mixed with, int32 (B,).
+        """Chooses the partner that each example of a batch is mixed with.
 
         Args:
-          batch: features, targets and weights, not encoded.
-          params: the sampled ones.
-          partner: int32 (B,), drawn without a look at the batch.
+          batch: features, targets and weights; targets are not encoded.
+          params: the sampled parameters.
+          partner: int32 (B,), partners that were drawn without a look at the batch.
+
+        Returns:
+          int32 (B,), the index of each example's partner.
         """
         return partner
 
     def is_off(self) -> bool:
-        """Whether nothing is ever mixed: validation data are only cast and encoded."""
+        """Whether the mixer never mixes, but only casts and encodes."""
         return getattr(self, "probability", 1.0) == 0
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be; called when the mixer is made."""
-        if isinstance(self, Options):  # which stands behind `Mixer` in the bases
+        """Refuses invalid arguments, when the mixer is made."""
+        # A class may name `Mixer` before `Options` in its bases. This method then hides
+        # the method of `Options`.
+        if isinstance(self, Options):
             Options.check_arguments(self)
 
     def check_spec(self, parts: Parts) -> None:  # noqa: B027 - nothing by default
         """Refuses batches that this kind of mixing cannot mix, by their specs."""
 
     def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Operations that raise at what no spec could tell; they run outside XLA."""
+        """Operations that raise at values that no spec shows; they run outside XLA."""
         return []
 
     @property
@@ -115,7 +123,7 @@ class Mixer(abc.ABC):
         return f"tfmixup.{type(self).__name__}" if ours else type(self).__name__
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keeps AutoGraph from converting methods; lets Keras read our mixers again."""
+        """Keeps AutoGraph from converting methods; lets Keras load this package's."""
         super().__init_subclass__(**kwargs)
         elements.never_convert(cls)
         if cls.__module__.startswith("tfmixup."):
@@ -124,18 +132,20 @@ class Mixer(abc.ABC):
     def off(self, *, label_smoothing: float = 0.0) -> Mixer:
         """The same mixer, but it never mixes: it only casts and encodes.
 
-        For validation data, whose labels are hard, and for epochs without mixing.
+        Use it for validation data, whose labels are hard, and for epochs without
+        mixing.
 
         Args:
-          label_smoothing: ε in [0, 1), for class ids. 0, the default, gives hard
-            labels, whatever the mixer's own is. Give the mixer's own for the last
-            epochs of training.
+          label_smoothing: ε in [0, 1), for class ids. The default 0 gives hard labels,
+            whatever `label_smoothing` the mixer itself has. For the last epochs of
+            training, give the mixer's own `label_smoothing`.
 
         Returns:
           A mixer with `probability=0.0` and this `label_smoothing`.
 
         Raises:
-          TypeError, ValueError: there is no such smoothing for the mixer's targets.
+          TypeError: the mixer has no `probability`.
+          TypeError, ValueError: the mixer's targets cannot be smoothed like this.
 
         Examples:
           >>> tfmixup.CutMix(num_classes=10, label_smoothing=0.1).off()
@@ -147,7 +157,7 @@ class Mixer(abc.ABC):
                     "off() sets probability=0, and this mixer has none. Give it a "
                     "field `probability`, or a method `off`."
                 )
-            # A mixer of one's own need not be a dataclass.
+            # A user's mixer need not be a dataclass, as `dataclasses.replace` demands.
             unmixed = copy.copy(self)
             object.__setattr__(unmixed, "probability", 0.0)
             object.__setattr__(unmixed, "label_smoothing", label_smoothing)
@@ -161,20 +171,20 @@ class Mixer(abc.ABC):
 
         Args:
           first: a batch, an element of a batched dataset; its extra keys are kept.
-          second: a batch like it.
-          params: what `sample` returned, or made by hand.
+          second: a batch of the same structure.
+          params: what `sample` returned, or parameters made by hand.
           keep_first: return the first batch too, encoded and cast but not mixed.
 
         Returns:
           The mixed batch; with `keep_first` the pair (first, mixed).
 
         Raises:
-          TypeError: a part is of a dtype that cannot be mixed.
-          ValueError: there is no batch dimension, or class labels that cannot be
-            one-hot encoded.
-          KeyError: a dict element has not all of the mixer's keys.
-          tf.errors.InvalidArgumentError: a class label outside [0, num_classes), or
-            batches of different shapes, or a parameter outside [0, 1].
+          TypeError: a part has a dtype that cannot be mixed.
+          ValueError: there is no batch dimension, or class labels cannot be one-hot
+            encoded.
+          KeyError: a dict element lacks one of the mixer's keys.
+          tf.errors.InvalidArgumentError: a class label is outside [0, num_classes), or
+            the batches have different shapes, or a parameter is outside [0, 1].
 
         Examples:
           >>> x, y = tf.ones([4, 8]), tf.ones([4, 1])
@@ -187,12 +197,12 @@ class Mixer(abc.ABC):
             return self._mix_two(first, second, checked, keep_first)
 
     def apply_in_batch(self, element: Any, partner: tf.Tensor, params: Any) -> Any:
-        """Mixes the examples of one batch: i with `partner[i]`.
+        """Mixes the examples of one batch: example i with example `partner[i]`.
 
         Args:
           element: a batch.
           partner: int32 (B,), values in [0, B).
-          params: what `sample` returned, or made by hand.
+          params: what `sample` returned, or parameters made by hand.
 
         Returns:
           The mixed batch.
@@ -209,14 +219,14 @@ class Mixer(abc.ABC):
                 ),
             )
 
-    # `Dataset.map(mixer)` converts a callable object unless the object has this mark;
-    # `do_not_convert` sets it on functions alone, and errors would be hidden in "in
-    # user code". `is_autograph_artifact` in
+    # AutoGraph skips objects that carry this attribute. Without it `Dataset.map(mixer)`
+    # would convert the mixer and report its errors as "in user code". The decorator
+    # `do_not_convert` sets the attribute on functions only. `is_autograph_artifact` in
     # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/autograph/impl/api.py
     autograph_info__: ClassVar[types.MappingProxyType] = types.MappingProxyType({})
 
     def __call__(self, *element: Any, seed: tf.Tensor | None = None) -> Any:
-        """Mixes a batch with itself, every example with another one of it.
+        """Mixes a batch with itself: every example with another example of the batch.
 
         Args:
           *element: a batch: `x, y`, `x, y, sample_weight` or a dict, as `Dataset.map`
@@ -224,7 +234,7 @@ class Mixer(abc.ABC):
           seed: int32 tensor of shape (2,); None for fresh randomness at every call.
 
         Returns:
-          The mixed batch, of the same structure. A batch of one is not mixed.
+          The mixed batch, of the same structure. A batch of one example is not mixed.
 
         Raises:
           TypeError, ValueError: as `apply`.
@@ -241,11 +251,11 @@ class Mixer(abc.ABC):
             return self._mix_one(batch, draw)
 
     def pair(self, first: Any, second: Any, seed: tf.Tensor | None = None) -> Any:
-        """Mixes two batches: the function for a dataset of zipped batches.
+        """Mixes two batches. Map this method over a dataset of zipped batches.
 
         Args:
           first: a batch `(x_i, y_i)`, `(x_i, y_i, sample_weight_i)` or a dict.
-          second: a batch like it.
+          second: a batch of the same structure.
           seed: int32 tensor of shape (2,); None for fresh randomness at every call.
 
         Returns:
@@ -307,13 +317,14 @@ class Mixer(abc.ABC):
         return elements.split(element, *self.options.all_keys)
 
     def plan(self, element_spec: Any) -> Plan:
-        """The mixer for batches of one spec, which is checked.
+        """Checks a spec and plans how its batches are mixed.
 
         Args:
-          element_spec: of batches; its keys besides the mixer's do not matter.
+          element_spec: the spec of batches. Keys that the mixer does not name do not
+            matter.
 
         Returns:
-          Its `Plan`.
+          The `Plan` of this mixer for such batches.
 
         Raises:
           TypeError, ValueError, KeyError: as `apply`.
@@ -321,7 +332,7 @@ class Mixer(abc.ABC):
         return self.plan_of(self.split(element_spec))
 
     def plan_of(self, parts: Parts) -> Plan:
-        """The mixer for batches that are taken apart already, or their specs."""
+        """The `Plan` for batches that are already taken apart, or for their specs."""
         spec = elements.spec_of(parts)
         key = repr(spec)
         if key not in self._plans:
@@ -330,21 +341,21 @@ class Mixer(abc.ABC):
 
     @functools.cached_property
     def _plans(self) -> dict[str, Plan]:
-        """Eager calls would compile again each time without them."""
+        """Plans by spec. Without this cache every eager call would compile again."""
         return {}
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments to make it again, of what JSON can hold.
+        """The arguments from which `from_config` makes the mixer again, as JSON values.
 
-        `keras.saving.serialize_keras_object(mixer)` uses it. A mixer of your own is
-        read again if its class is decorated by
+        `keras.saving.serialize_keras_object(mixer)` calls this method. To let Keras
+        load a mixer of your own, decorate its class with
         `keras.saving.register_keras_serializable()`.
 
         Returns:
-          A dict by argument.
+          A dict of the arguments by name.
 
         Raises:
-          TypeError: an argument cannot be told in JSON.
+          TypeError: an argument cannot be written as JSON.
 
         Examples:
           >>> config = tfmixup.MixUp(0.2, num_classes=10).get_config()
@@ -356,24 +367,24 @@ class Mixer(abc.ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Mixer:
-        """Makes a mixer again.
+        """Makes a mixer again from its configuration.
 
         Args:
           config: what `get_config` returned.
 
         Returns:
-          A mixer equal to that one.
+          A mixer equal to the mixer whose `get_config` was called.
         """
         return cls(**configs.arguments_of(config))
 
     @functools.cached_property
     def drawn(self) -> Any:
-        """Parameters of two examples, to compare those with that come by hand."""
+        """Sampled parameters of two examples, to check hand-made parameters against."""
         with tf.init_scope():
             return self.sample(2, tf.constant([0, 0]))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is copied and pickled: compiled functions and tensors are not."""
+        """What is copied and pickled: all but compiled functions and tensors."""
         cached = ("_plans", "drawn")
         return {k: v for k, v in self.__dict__.items() if k not in cached}
 

@@ -1,19 +1,22 @@
-"""λ ~ Beta(α, α) by its quantile function, of which a table is made once for each α.
+"""Draws λ ~ Beta(α, α) by a table of its quantile function, made once for each α.
 
-TensorFlow Probability draws a Beta variable by rejection, from two gammas. That takes
-hundreds of nodes, which every iterator makes again, and draws other values under XLA.
-Here the CDF is inverted beforehand in float64, and a draw is a look-up.
+TensorFlow Probability draws a Beta variable from two gamma variables, by rejection.
+Rejection takes hundreds of nodes, and every iterator builds these nodes again. It also
+draws other values under XLA. This file inverts the CDF beforehand in float64, and a
+draw is a look-up.
 
 A draw begins with an integer of 32 bits. λ = 1/2 divides the distribution into two
-sides, and the integers into two ranges as long as the sides are probable. The upper
-side is the lower side of 1 − λ. A side begins where λ is least, and v in (0, 1) is the
-share of the side's integers up to this one. Two things need many bits:
+sides. The integers are divided into two ranges, whose lengths are proportional to the
+probabilities of the sides. The upper side is treated as the lower side of 1 − λ. A side
+begins where λ is least. For an integer, v in (0, 1) is the share of its side's integers
+up to this integer. v and 1 − v must be exact to many bits in two regions:
 
 - small v, where λ ≈ c·v^(1/α);
 - small 1 − v, for small α: all λ between 1e-9 and 1/2 have 1 − v < 21·α.
 
-Hence a cell of the table is a sixteenth of an octave of min(v, 1 − v). The bits of that
-float tell the cell. In each cell a cubic gives log λ, or λ − 1/2 for large α.
+Hence a cell of the table is a sixteenth of an octave of min(v, 1 − v). The leading bits
+of the float min(v, 1 − v) are the number of its cell. In each cell a cubic gives log λ,
+or λ − 1/2 for large α.
 """
 
 from __future__ import annotations
@@ -40,8 +43,9 @@ class Beta(distributions.Beta):
 
 
 _FIRST = tf.int32.min
-# The bits of a float32 are its exponent and 23 bits of its mantissa, of which four tell
-# the sixteenth. The least float is 2⁻³³, half an integer of 2³².
+# The bits of a float32 are its exponent and 23 bits of its mantissa. The first four
+# bits of the mantissa are the sixteenth of the octave. The least share is 2⁻³³, half an
+# integer among 2³² integers.
 _SHIFT = 23 - 4
 _BITS = np.array([2**-33, 0.5], np.float32).view(np.int32)
 _LOW_CELL, _HIGH_CELL = (int(bits) >> _SHIFT for bits in _BITS)
@@ -54,15 +58,15 @@ def draw_beta(
     alpha: float,
     lam_range: tuple[float, float] | None = None,
 ) -> tf.Tensor:
-    """Draws λ ~ Beta(alpha, alpha), truncated to [low, high] where these are given.
+    """Draws λ ~ Beta(alpha, alpha), truncated to `lam_range` if it is given.
 
-    Under XLA or not, the draws of a seed are the same but for the last bits of `exp`.
+    A seed gives the same draws with XLA and without, except for the last bits of `exp`.
 
     Args:
-      shape: of the draws; entries may be scalar tensors.
+      shape: shape of the draws; entries may be scalar tensors.
       seed: int32 tensor of shape (2,).
       alpha: both concentrations, from 1e-30 to 1e30.
-      lam_range: (low, high), of a probability of at least 1e-12.
+      lam_range: (low, high), a range whose probability is at least 1e-12.
 
     Returns:
       float32 tensor of shape `shape`.
@@ -77,13 +81,14 @@ def draw_beta(
 
 
 def _quantile(n: tf.Tensor, table: _Table) -> tf.Tensor:
-    """λ of integers of 32 bits."""
+    """Maps integers of 32 bits to λ."""
     is_major = n <= table.last[0]
 
     def of_side(major: Any, minor: Any) -> Any:
         return major if major == minor else tf.where(is_major, major, minor)
 
-    # The integers of the minor side come last. Inverted, they begin at −2³¹ as well.
+    # The integers of the minor side come last. Inverting their bits makes them begin at
+    # −2³¹, as those of the major side do.
     i = tf.where(is_major, n, tf.bitwise.invert(n))
     middle, last = of_side(*table.middle), of_side(*table.last)
     is_near_start = i < middle
@@ -105,17 +110,20 @@ def _quantile(n: tf.Tensor, table: _Table) -> tf.Tensor:
 
 
 class _Table(NamedTuple):
-    """Cubics of both sides, and where to look. Lists are [major side, minor side].
+    """Cubics of both sides, and where to find them.
+
+    The lists are [major side, minor side]. The major side is the more probable side.
 
     Attributes:
-      centred: whether cubics give λ − 1/2; else log λ.
-      major_is_upper: which of the sides is more probable.
-      last: the last integer of a side whose first is −2³¹.
-      middle: from which integer on 1 − v is the smaller.
-      step: the share of one integer.
-      start_row: to be added to the leading bits of v.
-      end_row: to be added to the leading bits of 1 − v.
-      cubics: float32 (rows, 4), coefficients of the place in a cell, in [0, 1).
+      centred: whether the cubics give λ − 1/2; otherwise they give log λ.
+      major_is_upper: whether the upper side is the major side.
+      last: the last integer of a side, if its first integer is −2³¹.
+      middle: the integer from which on 1 − v is smaller than v.
+      step: the share of one integer in its side.
+      start_row: what to add to the leading bits of v to get the row of the cell.
+      end_row: what to add to the leading bits of 1 − v to get the row of the cell.
+      cubics: float32 (rows, 4), coefficients of polynomials of the place in the cell,
+        which is in [0, 1).
     """
 
     centred: bool
@@ -129,7 +137,10 @@ class _Table(NamedTuple):
 
 
 def _at_once(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets TensorFlow compute while another thread builds a graph, of any kind."""
+    """Makes a function compute eagerly, even where the caller builds a graph.
+
+    The function runs in another thread, which builds no graph of any kind.
+    """
 
     def computed(*args: Any) -> Any:
         with tf.device("CPU"):
@@ -153,7 +164,7 @@ def _table(alpha: float, low: float, high: float) -> _Table:
         ends, mass = ends[::-1], mass[::-1]
     minor_size = round(2**32 * mass[1] / mass.sum())
     sizes = [2**32 - minor_size, minor_size]
-    if not minor_size:  # no integer is of that side
+    if not minor_size:  # no integer belongs to the minor side
         ends, sizes = ends[:1], sizes[:1] * 2
     elif np.allclose(ends[0], ends[1], rtol=1e-9, atol=0):
         ends = ends[:1]
@@ -172,19 +183,19 @@ def _table(alpha: float, low: float, high: float) -> _Table:
 
 @_at_once
 def probability(alpha: float, low: float, high: float) -> float:
-    """Of λ in [low, high]."""
+    """The probability that λ ~ Beta(alpha, alpha) is in [low, high]."""
     return float(_sides(_Law(alpha), low, high)[1].sum())
 
 
 def _sides(law: _Law, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """The ranges of λ and 1 − λ that are below 1/2, and their probabilities."""
+    """The ranges of λ and of 1 − λ below 1/2, and the probabilities of both ranges."""
     low, high = (0.5 + (end - 0.5) / law.nearer for end in (low, high))
     ends = np.clip([[low, high], [1 - high, 1 - low]], 0, 0.5)
     return ends, np.diff(law.cdf(ends))[:, 0]
 
 
 def _cubics(law: _Law, low: float, high: float) -> np.ndarray:
-    """Hermite's, for every cell of small v and then of small 1 − v."""
+    """Hermite cubics for every cell of small v, then for every cell of small 1 − v."""
     knots = np.arange(_LOW_CELL, _HIGH_CELL + 2, dtype=np.int32) << _SHIFT
     share = knots.view(np.float32).astype(np.float64)
     start, stop = law.cdf(np.array([low, high]))
@@ -198,14 +209,15 @@ def _cubics(law: _Law, low: float, high: float) -> np.ndarray:
     return np.stack(cubics, -1).reshape([-1, 4]).astype(np.float32)
 
 
-# From here on the density at 1/2 is too high for the rounding of log λ.
+# From this α on, the density at 1/2 is so high that log λ in float32 is too coarse.
 _CENTRED_FROM = 8.0
-# TensorFlow's CDF is exact up to here. A larger α has the same law, nearer to 1/2.
+# TensorFlow's CDF is exact up to this α. The law of a larger α has the same shape and
+# lies closer to 1/2.
 _MAX_ALPHA = 1e6
 
 
 class _Law:
-    """Beta(α, α) up to 1/2, in float64."""
+    """The lower half of Beta(α, α), λ <= 1/2, in float64."""
 
     def __init__(self, alpha: float) -> None:
         self.centred = alpha >= _CENTRED_FROM
@@ -214,12 +226,16 @@ class _Law:
         self.log_b = 2 * math.lgamma(self.alpha) - math.lgamma(2 * self.alpha)
 
     def cdf(self, x: np.ndarray) -> np.ndarray:
-        # `tfp.distributions.Beta.cdf` ends here, which is slow when first called.
+        # `tfp.distributions.Beta.cdf` calls the same function. Its first call is slow.
         alpha = tf.constant(self.alpha, tf.float64)
         return tf.math.betainc(alpha, alpha, x).numpy()
 
     def quantile(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What cubics give of λ where F(λ) = u <= 1/2, and dF by that."""
+        """The value that cubics give, where F(λ) = u <= 1/2, and its density.
+
+        The value is log λ, or λ − 1/2 if `centred`. The density is the derivative of F
+        by the value.
+        """
         t = self.log_quantile(u)
         density = np.exp(self.log_slope(t))
         if not self.centred:
@@ -228,30 +244,31 @@ class _Law:
         return (lam - 0.5) * self.nearer, density / lam / self.nearer
 
     def log_slope(self, t: np.ndarray) -> np.ndarray:
-        """The logarithm of the derivative of F(eᵗ)."""
+        """The logarithm of the derivative of F(eᵗ) by t."""
         return self.alpha * t + (self.alpha - 1) * np.log1p(-np.exp(t)) - self.log_b
 
     def log_quantile(self, u: np.ndarray) -> np.ndarray:
         """Log λ where F(λ) = u <= 1/2, by Newton's method for log F over log λ.
 
-        That curve is concave for α > 1 and convex for α < 1. It begins as the straight
-        line F = λ^α / (α·B(α, α)), on which the search begins, and so on the side of
-        the curve from which Newton's method cannot overshoot.
+        The curve of log F over log λ is concave for α > 1 and convex for α < 1. Near
+        λ = 0 the curve is the straight line F = λ^α / (α·B(α, α)). The search begins on
+        this line. The line lies on the side of the curve from which Newton's method
+        cannot overshoot.
         """
         log_u = np.log(u)
         t = (log_u + math.log(self.alpha) + self.log_b) / self.alpha
-        if self.alpha > 1:  # nearer, for a large α
+        if self.alpha > 1:  # for a large α the normal distribution starts closer
             deviation = 0.5 / math.sqrt(2 * self.alpha + 1)
             normal = 0.5 + deviation * tf.math.ndtri(u).numpy()
             t = np.maximum(t, np.log(np.maximum(normal, 1e-300)))
         for _ in range(30):
             t = np.minimum(t, -math.log(2))
-            near = np.maximum(t, -46.0)  # below, it is a straight line
+            near = np.maximum(t, -46.0)  # below −46 the curve is a straight line
             log_cdf = np.log(self.cdf(np.exp(near)))
             slope = np.exp(self.log_slope(near) - log_cdf)
             error = log_u - log_cdf - self.alpha * (t - near)
             t += error / slope
-            # The square of the last step is what is left.
+            # The error that is left is about the square of the last step.
             if np.all(np.abs(error) < 1e-5 * np.minimum(1, slope * (1 - t))):
                 break
         return np.minimum(t, -math.log(2))

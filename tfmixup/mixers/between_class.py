@@ -1,4 +1,4 @@
-"""BetweenClass: two sounds, mixed by how loud they are to the ear."""
+"""BetweenClass: two sounds, mixed by their perceived loudness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfmixup.mixers.mixup import MixUpParams
 
 __all__ = ["BetweenClass", "a_weighted_level"]
 
-# The full scale of 16 bits. TFDS decodes audio on this scale, into int64 too.
+# The full scale of 16 bits. TFDS decodes audio on this scale, even into int64.
 _FULL_SCALE = 2.0**15
 
 
@@ -30,17 +30,18 @@ class BetweenClass(LambdaMixer):
         x = (p·x_i + (1 − p)·x_j) / √(p² + (1 − p)²)
         y = λ·y_i + (1 − λ)·y_j
 
-    with λ uniform on [0, 1] and G the A-weighted level in dB of the sound's loudest
-    tenth of a second: a loud and a quiet sound are made equally loud before they are
-    mixed, and the mixture has the energy of one sound, since energies add up and not
-    amplitudes.
+    λ is uniform on [0, 1]. G is the A-weighted level in dB of the sound's loudest tenth
+    of a second. The formula makes a loud and a quiet sound equally loud before it mixes
+    them. The energies of two sounds add up, not their amplitudes. Dividing by the root
+    gives the mixture the energy of one sound.
 
     The level is computed as in the authors' code: Hann windows of the power of two
     nearest to 0.1 s (2048 samples at 16 kHz, 4096 at 44.1 kHz), overlapping by half,
-    A-weighting of IEC 61672, floor −80 dB, with waveforms on the scale [−1, 1]. A sound
-    of that floor, silence, is taken for a sound like others: mixed with it, speech
-    becomes very quiet at every λ < 1. The paper draws the two sounds from different
-    classes; which are drawn here is left to `two_streams` and `in_batch`.
+    A-weighting of IEC 61672, floor −80 dB, with waveforms on the scale [−1, 1]. Silence
+    has the level of the floor and is mixed like any other sound: speech mixed with
+    silence becomes very quiet at every λ < 1. The paper draws the two sounds from
+    different classes. Here `two_streams` and `in_batch` choose the two sounds, of
+    whatever classes.
 
     Args:
       sample_rate: samples in a second (Hz), at least 1000.
@@ -48,15 +49,16 @@ class BetweenClass(LambdaMixer):
         0 means no mixing, for validation data.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
         Beta(α, α).
-      lam_range: (low, high), 0 <= low < high <= 1: the distribution truncated to that.
+      lam_range: (low, high), 0 <= low < high <= 1: the distribution truncated to that
+        range.
       per: "example" for one λ per example, or "batch" for one for the whole batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: integer labels are one-hot encoded to this many classes.
       feature_keys: keys of dict elements that hold waveforms, (B, T) or (B, T, 1):
         floats on the scale [−1, 1], or signed integers of 16 bits in any signed dtype.
       target_keys: keys of dict elements that hold targets.
-      dtype: of the mixed waveforms: "float32", "float16", "bfloat16" or "float64"; PCM
-        stays on its scale, so divide it by 32768 afterwards.
+      dtype: of the mixed waveforms: "float32", "float16", "bfloat16" or "float64".
+        Integer PCM stays on its scale of 16 bits. Divide it by 32768 afterwards.
 
     Other arguments are those of `tfmixup.mixers.Options`.
 
@@ -82,7 +84,7 @@ class BetweenClass(LambdaMixer):
     integers_are_quantities: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
+        """Refuses invalid arguments."""
         super().check_arguments()
         sample_rate = checks.integer("sample_rate", self.sample_rate, least=1000)
         object.__setattr__(self, "sample_rate", sample_rate)
@@ -97,11 +99,11 @@ class BetweenClass(LambdaMixer):
         seed: tf.Tensor,
         num_batches: int | None = None,
     ) -> MixUpParams:
-        """Draws λ for a batch, or for `num_batches` at once; see `MixUp.sample`."""
+        """Draws λ for a batch, or for `num_batches` at once, as `MixUp.sample` does."""
         return MixUpParams(self.draw_lam(batch_size, seed, num_batches))
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
-        """Mixes waveforms by their levels, labels by λ, the share that is heard."""
+        """Mixes waveforms by their levels, and labels by λ, the share that is heard."""
 
         def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
             levels = self._level(first), self._level(second)
@@ -115,7 +117,7 @@ class BetweenClass(LambdaMixer):
         return blend_recipe(self, params.lam, feature=feature)
 
     def check_spec(self, parts: Parts) -> None:
-        """Refuses features that are no waveforms."""
+        """Refuses features that are not waveforms."""
         for spec in tf.nest.flatten(parts.features):
             self._check_waveform(spec)
 
@@ -147,46 +149,47 @@ class BetweenClass(LambdaMixer):
 def _amplitude(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
     """The first sound's share p of the amplitude: float32 (B,).
 
-    The paper's formula, of which numerator and denominator are multiplied by λ and by
-    the root of the ratio, so that nothing is infinite at λ = 0.
+    Both sides of the fraction in the paper's formula are multiplied by
+    λ / 10^((G_i − G_j)/40). Without this factor (1 − λ)/λ would be infinite at λ = 0.
 
     Args:
-      first: the first sound's level in dB, float32 (B,).
-      second: the second sound's.
+      first: the first sound's level G_i in dB, float32 (B,).
+      second: the second sound's level G_j in dB, float32 (B,).
       lam: float32 (B,) or (1,).
     """
     ratio = tf.pow(10.0, (first - second) / 40)
     mine, other = lam / ratio, (1 - lam) * ratio
     p = mine / (mine + other)
-    # The ends are exact, also where a level is not a number.
+    # p is exactly 1 at λ = 1 and exactly 0 at λ = 0, even where a level is NaN.
     return at_ends(lam, tf.ones_like(p), tf.zeros_like(p), p)
 
 
-# The floor in dB, as in the authors' code. Silence has no level, and the weighting is 0
-# at 0 Hz.
+# The floor in dB, as in the authors' code. Without a floor, silence would have the
+# level −∞ dB, and so would the A-weighting at 0 Hz.
 _FLOOR = -80.0
 _SECONDS = 0.1
 
 
 def _window_length(sample_rate: int) -> int:
-    """Samples in a window: the power of two nearest to 0.1 s; 2048 at 16 kHz."""
+    """Samples in a window: the power of two nearest to 0.1 s, 2048 at 16 kHz."""
     wanted = _SECONDS * sample_rate
     lower = 2 ** math.floor(math.log2(wanted))
     return lower if wanted - lower < 2 * lower - wanted else 2 * lower
 
 
 def a_weighted_level(waveform: tf.Tensor, sample_rate: int) -> tf.Tensor:
-    """The loudest moment's A-weighted level, in dB.
+    """The A-weighted level of a sound's loudest window, in dB.
 
         G = max_t 10·log₁₀ Σ_f A(f)·|X_t(f)|²
 
-    over Hann windows of about 0.1 s that overlap by half, with the A-weighting of
-    IEC 61672 (0 dB at 1 kHz); neither is below −80 dB, so that silence has a level.
-    That is relative: a sine wave of 1 kHz and amplitude 1 has about 56 dB at 16 kHz.
+    t counts Hann windows of about 0.1 s that overlap by half. A is the A-weighting of
+    IEC 61672 (0 dB at 1 kHz). Neither A nor G is below −80 dB, so silence has a level
+    too. The level is relative: a sine wave of 1 kHz and amplitude 1 has about 56 dB at
+    a sample rate of 16 kHz.
 
     Args:
-      waveform: float32 (B, T); one shorter than a window is padded with zeros.
-      sample_rate: samples in a second.
+      waveform: float32 (B, T); a waveform shorter than a window is padded with zeros.
+      sample_rate: samples in a second (Hz).
 
     Returns:
       float32 (B,).
@@ -216,13 +219,13 @@ def _hann(length: int) -> np.ndarray:
 
 
 def _a_weighting(length: int, sample_rate: int) -> np.ndarray:
-    """Gain of power at the frequencies of `rfft`: the formula of IEC 61672, Annex E."""
+    """A(f), the gain of power at the frequencies of `rfft`, by IEC 61672, Annex E."""
     square = np.fft.rfftfreq(length, 1 / sample_rate) ** 2
     amplitude = (12194.0**2 * square**2) / (
         (square + 20.6**2)
         * np.sqrt((square + 107.7**2) * (square + 737.9**2))
         * (square + 12194.0**2)
     )
-    # +2.00 dB make it 0 dB at 1 kHz.
+    # Adding 2.00 dB makes the gain 0 dB at 1 kHz.
     power = amplitude**2 * 10 ** (2.0 / 10)
     return np.maximum(power, 10 ** (_FLOOR / 10)).astype(np.float32)

@@ -1,9 +1,9 @@
 """Boxes of whole elements along some axes, and which elements lie inside.
 
-Boxes are computed in integers, from draws that are fractions of 2⁻²⁴. XLA may compute a
-box once for the pixels and once more for the label, and may contract a multiplication
-and an addition of floats in one place but not in the other: near a tie the label would
-count other pixels than were pasted.
+Boxes are computed in integers, from draws that are multiples of 2⁻²⁴. XLA may compute a
+box twice, once for the pixels and once for the label. It may contract a multiplication
+and an addition of floats in one of these places and not in the other. Near a tie the
+label of a box of floats would then count other pixels than were pasted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = [
     "within",
 ]
 
-_BITS = 24  # what a float32 in [0, 1) has after the point, if it is drawn
+_BITS = 24  # binary digits after the point of a float32 that is drawn from [0, 1)
 
-Size = Sequence["int | tf.Tensor"]  # along d axes, integers where they are static
+Size = Sequence["int | tf.Tensor"]  # lengths along d axes, integers where static
 
 
 class Box(NamedTuple):
-    """Boxes over d axes, int32 (B, d) or (1, d) each; `stop` is just outside."""
+    """Boxes over d axes: both ends int32 (B, d) or (1, d); `stop` is just outside."""
 
     start: tf.Tensor
     stop: tf.Tensor
@@ -43,12 +43,13 @@ def around(centre: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
     """Boxes around a centre, their edges rounded to pixels and clipped at the border.
 
     Args:
-      centre: float32 (B, d) in [0, 1): along each axis, as a share of its size.
+      centre: float32 (B, d) in [0, 1): the centre along each axis, as a share of the
+        size along this axis.
       side: float32 (B,) in [0, 1]: the sides, as shares of the size.
-      size: of what the box is in, along its d axes.
+      size: the image's size along the box's d axes.
 
     Returns:
-      The boxes; empty ones where a side is less than about half a pixel.
+      The boxes. A box is empty where a side is less than about half a pixel.
     """
     n = _wide(size)
     middle, length = 2 * _fixed(centre) * n, _fixed(side)[:, tf.newaxis] * n  # in 2⁻²⁵
@@ -61,10 +62,13 @@ def within(place: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
     """Boxes of a given size, at least one pixel, that lie inside the image.
 
     Args:
-      place: float32 (B, d) in [0, 1): 0 is the first place that is possible, along each
-        axis.
+      place: float32 (B, d) in [0, 1): the place along each axis, of all places where
+        the box fits; 0 is the first of them.
       side: float32 (B,) in [0, 1]: the sides, as shares of the size.
-      size: of what the box is in, along its d axes.
+      size: the image's size along the box's d axes.
+
+    Returns:
+      The boxes.
     """
     n = _wide(size)
     half = tf.constant(1 << (_BITS - 1), tf.int64)
@@ -75,17 +79,17 @@ def within(place: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
 
 
 def _wide(size: Size) -> tf.Tensor:
-    """int64 (d,)."""
+    """The size as one tensor, int64 (d,)."""
     return tf.stack([tf.cast(n, tf.int64) for n in size])
 
 
 def _fixed(share: tf.Tensor) -> tf.Tensor:
-    # A power of two as factor: nothing is rounded but what is below 2⁻²⁴.
+    # The factor is a power of two, so only digits below 2⁻²⁴ are lost.
     return tf.cast(share * float(1 << _BITS), tf.int64)
 
 
 def _down(value: tf.Tensor, bits: int) -> tf.Tensor:
-    """Rounds `value / 2**bits` down, below zero too."""
+    """Rounds `value / 2**bits` down, negative values too."""
     return tf.bitwise.right_shift(value, tf.constant(bits, tf.int64))
 
 
@@ -94,12 +98,13 @@ def inside(box: Box, size: Size, axes: Sequence[int], rank: int) -> tf.Tensor:
 
     Args:
       box: the boxes.
-      size: of what they are in.
+      size: the tensor's size along the boxes' axes.
       axes: the axes of the tensor that the boxes span.
-      rank: of the tensor.
+      rank: the tensor's rank.
 
     Returns:
-      bool of that rank: B or 1, the sizes along the axes, else 1.
+      bool of the tensor's rank: B or 1 in front, the size along the boxes' axes, and 1
+      along all other axes.
     """
     along = [
         (at >= start) & (at < stop)
@@ -111,10 +116,13 @@ def inside(box: Box, size: Size, axes: Sequence[int], rank: int) -> tf.Tensor:
 def inside_cells(
     box: Box, size: Size, axes: Sequence[int], rank: int, stride: int
 ) -> tf.Tensor:
-    """How many of the `stride` elements of a cell along each axis are in the box.
+    """How many elements of a cell are in the box.
+
+    A cell has `stride` elements along each axis of the box.
 
     Returns:
-      int32 of that rank: B or 1, the numbers of cells along the axes, else 1.
+      int32 of rank `rank`: B or 1 in front, the number of cells along the boxes' axes,
+      and 1 along all other axes.
     """
     along = [
         tf.maximum(tf.minimum(at + stride, stop) - tf.maximum(at, start), 0)
@@ -126,7 +134,7 @@ def inside_cells(
 def _aligned(
     box: Box, size: Size, axes: Sequence[int], rank: int, stride: int
 ) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Along each axis the first element of every cell, and the ends of the boxes."""
+    """For each axis, the first element of every cell and both ends of the boxes."""
     for k, (axis, n) in enumerate(zip(axes, size)):
         start, stop = (align(end[:, k, tf.newaxis], axis, rank) for end in box)
         yield align(tf.range(0, n, stride)[tf.newaxis], axis, rank), start, stop
@@ -139,8 +147,9 @@ def kept_share(box: Box, size: Size) -> tf.Tensor:
 
 
 def share_outside(pasted: tf.Tensor, every: int | tf.Tensor) -> tf.Tensor:
-    """The share of what is not pasted, of a number of elements: float32."""
-    # XLA multiplies by the inverse of a constant, which float64 makes up for.
+    """The share of elements that are not pasted, `pasted` of `every`: float32."""
+    # XLA multiplies by the inverse of a constant instead of dividing by the constant.
+    # float64 hides the difference.
     share = tf.cast(every - pasted, tf.float64) / tf.cast(every, tf.float64)
     return tf.cast(share, tf.float32)
 
@@ -152,7 +161,7 @@ def length(tensor: tf.Tensor, axis: int) -> int | tf.Tensor:
 
 
 def align(value: tf.Tensor, axis: int, rank: int) -> tf.Tensor:
-    """Gives (B, n), whose second dimension belongs at `axis`, a higher rank."""
+    """Reshapes (B, n) to a higher rank, with n at `axis` and 1 at other axes."""
     for _ in range(1, axis):
         value = tf.expand_dims(value, 1)
     for _ in range(value.shape.rank, rank):
