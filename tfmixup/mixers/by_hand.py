@@ -1,6 +1,6 @@
-"""What is given to a mixer by hand: parameters of a batch, and partners.
+"""Checks of what a user gives a mixer by hand: parameters of a batch, and partners.
 
-A pipeline draws both, and does not come here.
+A pipeline draws both and does not need these checks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ def check_params(mixer: Any, given: Any, size: int | tf.Tensor) -> Any:
     """Refuses parameters that `sample` cannot have returned.
 
     Args:
-      mixer: whose parameters they are.
+      mixer: the mixer that is given the parameters.
       given: the parameters.
       size: B.
 
     Returns:
-      The parameters as tensors, which raise where a share is outside [0, 1].
+      The parameters as tensors. They raise where a share is outside [0, 1].
     """
     return _checked(mixer.name, "params", given, mixer.drawn, size)
 
@@ -44,7 +44,8 @@ def _checked(
         field = like._fields[k] if hasattr(like, "_fields") else k
         full = f"{name}.{field}" if isinstance(field, str) else f"{name}[{k}]"
         value = _checked(caller, full, value, wanted, size)
-        # What numbers mean in a parameter of another package is not known here.
+        # Only the parameters of this package's mixers are known to be shares or choices
+        # of a mixer.
         if type(like).__module__.startswith("tfmixup.") and tf.is_tensor(value):
             value = _in_range(caller, full, value, like)
         made.append(value)
@@ -77,13 +78,13 @@ def _static(size: int | tf.Tensor) -> int | None:
 
 
 def _in_range(caller: str, name: str, value: tf.Tensor, of: Any) -> tf.Tensor:
-    """Makes a value raise that is no share, or no number of a mixer."""
+    """Makes floats raise that are no shares, and integers that are no mixer's index."""
     if value.dtype.is_floating:
         least, most, range_ = 0, 1, "[0, 1]"
     else:
         least, most = 0, len(of.mixers) - 1
         range_ = f"[0, {most}]"
-    # NaN is in no range.
+    # NaN fails this condition too.
     fine = tf.reduce_all((value >= least) & (value <= most))
     message = f"{caller}: {name} must be in {range_}, but has others:"
     with tf.control_dependencies([tf.debugging.Assert(fine, [message, value])]):
@@ -91,12 +92,15 @@ def _in_range(caller: str, name: str, value: tf.Tensor, of: Any) -> tf.Tensor:
 
 
 def check_partner(caller: str, partner: Any, size: int | tf.Tensor) -> tf.Tensor:
-    """Refuses what is not one index for each example; returns it as int32.
+    """Refuses a `partner` that is not one index per example.
 
     Args:
-      caller: for the errors that wait for values.
+      caller: the name that errors about values begin with.
       partner: the indices.
       size: B.
+
+    Returns:
+      The indices as int32.
     """
     hint = "It says which example of the batch each is mixed with."
     try:

@@ -1,4 +1,4 @@
-"""CMixup: examples blended with others whose labels are near, for regression."""
+"""CMixup: blends examples whose labels are near to each other, for regression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfmixup.mixers.lam import LambdaMixer, blend_recipe, draw_shape
 
 __all__ = ["CMixup", "CMixupParams"]
 
-# Squares of label differences over narrower bandwidths could overflow float64.
+# With a narrower bandwidth, the square of a distance over it could overflow float64.
 _LEAST_BANDWIDTH = 1e-30
 
 
@@ -25,7 +25,8 @@ class CMixupParams(NamedTuple):
 
     Attributes:
       lam: float32 (B,), or (1,) where the batch shares it: the first example's share.
-      uniform: float32 (B,), in [0, 1): where in the partners' distribution to draw.
+      uniform: float32 (B,), in [0, 1): the point of the partners' cumulated
+        distribution at which each example's partner is taken.
     """
 
     lam: tf.Tensor
@@ -34,23 +35,26 @@ class CMixupParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class CMixup(LambdaMixer):
-    """Blends every example of a batch with another one whose label is near.
+    """Blends every example of a batch with another example whose label is near.
 
         x = λ·x_i + (1 − λ)·x_j
         y = λ·y_i + (1 − λ)·y_j
         P(j | i) ∝ exp(−‖y_i − y_j‖² / (2σ²)),   j ≠ i
 
-    In regression a blend of two examples of far labels is often not an example of the
-    blended label; one of near labels is. Partners come from the same batch, the paper's
-    faster variant; use `in_batch` or `Dataset.map`. Unlike there, an example is never
-    its own partner, which would leave it unmixed: at a small σ that would be nearly
-    every one. Where all labels of a batch are far beyond σ the nearest is taken, and
-    among equally near ones each is as likely.
+    In regression, the blend of two examples whose labels are far apart is often not an
+    example of the blended label. The blend of two examples with near labels is.
+
+    Use `in_batch` or `Dataset.map`. Partners come from the same batch, as in the
+    paper's faster variant. Unlike in the paper, an example is never its own partner. An
+    example that is its own partner stays unmixed, and at a small σ nearly every example
+    would. If all labels of a batch are much further away than σ, the example with the
+    nearest label is the partner. Equally near examples are equally likely.
 
     Args:
-      bandwidth: σ, a number >= 1e-30 in the unit of the labels. A wide one is `MixUp`;
-        a narrow one mixes neighbours. It depends on the data and the batch size and
-        has no default: start from a tenth of the labels' standard deviation.
+      bandwidth: σ, a number >= 1e-30 in the unit of the labels. Start from a tenth of
+        the labels' standard deviation. There is no default, because the best σ depends
+        on the data and the batch size. A large σ gives `MixUp`, a small σ mixes only
+        neighbours.
       alpha: concentration α of λ ~ Beta(α, α), a number >= 0; 0 means no mixing. Most
         of the paper's experiments use 2, hence the default.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
@@ -61,8 +65,8 @@ class CMixup(LambdaMixer):
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       targets: as in `tfmixup.mixers.Options`.
       feature_keys: keys of dict elements that hold features.
-      target_keys: keys of dict elements that hold targets, the label first: a float
-        label (B,) or (B, ...), whose distance is the Euclidean one.
+      target_keys: keys of dict elements that hold targets, the label first. The label
+        holds floats (B,) or (B, ...). Distances between labels are Euclidean.
       dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
         "uint8".
       jit_compile: True, False, or "auto".
@@ -89,7 +93,7 @@ class CMixup(LambdaMixer):
     in_batch_only: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
+        """Refuses invalid arguments."""
         super().check_arguments()
         hint = (
             "Start from a tenth of the labels' standard deviation; for any partner "
@@ -110,7 +114,7 @@ class CMixup(LambdaMixer):
         seed: tf.Tensor,
         num_batches: int | None = None,
     ) -> CMixupParams:
-        """Draws λ and what decides on the partners, for one batch or several.
+        """Draws λ, and the numbers that decide on the partners, for a batch or several.
 
         Args:
           batch_size: B, an integer or a scalar int32 tensor.
@@ -118,8 +122,8 @@ class CMixup(LambdaMixer):
           num_batches: adds a dimension of that size in front.
 
         Returns:
-          `CMixupParams` with `uniform` of shape ([num_batches,] B), and `lam` too, or
-          ([num_batches,] 1) with `per="batch"`.
+          `CMixupParams` with `uniform` of shape ([num_batches,] B). `lam` has the same
+          shape, or ([num_batches,] 1) with `per="batch"`.
 
         Examples:
           >>> CMixup(1.0).sample(4, seed=[1, 2]).uniform.shape
@@ -139,11 +143,11 @@ class CMixup(LambdaMixer):
     def partner_of(
         self, batch: Parts, params: CMixupParams, partner: tf.Tensor
     ) -> tf.Tensor:
-        """Draws each one's partner by the nearness of the labels, int32 (B,).
+        """Draws each example's partner by the nearness of their labels, int32 (B,).
 
         Args:
-          batch: the label is looked at, float (B,) or (B, ...).
-          params: `uniform` is used.
+          batch: a batch, of which only the label is used, float (B,) or (B, ...).
+          params: the sampled parameters, of which only `uniform` is used.
           partner: not used.
         """
         y = label_of(batch, self.target_keys)
@@ -152,8 +156,9 @@ class CMixup(LambdaMixer):
         distance = _distances(y)
         nearest = tf.argmin(distance, axis=1, output_type=tf.int32)
         least = tf.gather(distance, nearest, batch_dims=1)[:, tf.newaxis]
-        # d² − least², without squares that overflow. The nearest has weight 1, so that
-        # neither are all weights 0 nor is one of them NaN.
+        # (d² − least²) / σ², as a product whose factors do not overflow. Subtracting
+        # least² gives the nearest example the weight 1. So the weights are never all 0,
+        # and none of them is NaN.
         excess = (distance - least) / self.bandwidth
         excess *= (distance + least) / self.bandwidth
         size = tf.shape(distance)[0]
@@ -163,13 +168,14 @@ class CMixup(LambdaMixer):
         point = tf.cast(params.uniform, tf.float64) * cumulated[:, -1]
         below = cumulated <= point[:, tf.newaxis]
         drawn = tf.reduce_sum(tf.cast(below, tf.int32), axis=1)
-        # A batch of one has nobody else; and a compiled sum may round its terms in
-        # another order, so that oneself would not be ruled out for certain.
+        # In a batch of one example the draw finds no partner. A compiled sum may also
+        # add its terms in another order and round differently, so the weight 0 alone
+        # does not keep an example from becoming its own partner.
         fine = (drawn < size) & (drawn != tf.range(size))
         return tf.where(fine, drawn, nearest)
 
     def check_spec(self, parts: Parts) -> None:
-        """Refuses labels between which there is no distance."""
+        """Refuses labels between which no distance is defined."""
         spec = label_of(parts, self.target_keys)
         if spec.dtype.is_integer:
             raise TypeError(
@@ -179,13 +185,13 @@ class CMixup(LambdaMixer):
             )
 
 
-# The distance to oneself, and to a label that is not finite; of finite square over the
-# least bandwidth.
+# The distance of an example to itself, and to a label that is not finite. The square of
+# this distance over the least bandwidth is still finite in float64.
 _FAR = 1e120
 
 
 def _distances(y: tf.Tensor) -> tf.Tensor:
-    """Euclidean distances, float64 (B, B); nobody is near to oneself."""
+    """Euclidean distances, float64 (B, B); each example is far from itself."""
     size = tf.shape(y)[0]
     y = tf.reshape(tf.cast(y, tf.float64), [size, -1])
     difference = y[:, tf.newaxis] - y[tf.newaxis]

@@ -1,4 +1,4 @@
-"""Configurations of mixers: what JSON can hold, and back."""
+"""Configurations of mixers: from arguments to JSON values, and back."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["arguments_of", "config_of"]
 
 
 def config_of(mixer: Any) -> dict[str, Any]:
-    """The arguments to make a mixer again, of what JSON can hold.
+    """The arguments that make a mixer again, as JSON values.
 
     Args:
       mixer: a dataclass.
 
     Returns:
-      A dict by argument.
+      A dict of the arguments by name.
 
     Raises:
-      TypeError: the mixer is no dataclass, or one of its values cannot be told in JSON.
+      TypeError: the mixer is no dataclass, or an argument cannot be written as JSON.
     """
     if not dataclasses.is_dataclass(mixer):
         raise TypeError(
@@ -42,13 +42,13 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     return {name: _untold(value) for name, value in config.items()}
 
 
-# Underscores tell them from the keys of a user's dict.
+# The underscores distinguish these keys from the keys of a user's dict.
 _TUPLE, _ARRAY, _DTYPE = "__tuple__", "__array__", "__dtype__"
 _DISTRIBUTION = "__tfp.distributions__"
 
 
 def _told(name: str, value: Any) -> Any:
-    """A value as JSON can hold it, and `_untold` can read it."""
+    """A value as JSON, which `_untold` reads back."""
     if type(value) in (type(None), bool, int, float, str):  # np.float64 is a float too
         return value
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -57,7 +57,8 @@ def _told(name: str, value: Any) -> Any:
         return [_told(name, one) for one in value]
     if isinstance(value, tuple):
         told = [_told(name, one) for one in value]
-        # Of a nest like the targets its kind counts; other arguments may be lists.
+        # `num_classes` may be a nest with the structure of the targets, in which a
+        # tuple is not a list. Other arguments may come back as lists.
         return {_TUPLE: told} if name == "num_classes" else told
     if distributions.is_distribution(value):
         return _distribution(name, value)

@@ -1,4 +1,4 @@
-"""CutMix: a box of one example pasted into another."""
+"""CutMix: a box of one example is pasted into another example."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class CutMixParams(NamedTuple):
     """Sampled parameters of `CutMix`.
 
     Attributes:
-      lam: float32 (B,), or (1,) where the batch shares it: the box has the share 1 − λ
-        of the elements before it is clipped at the border.
+      lam: float32 (B,), or (1,) where the batch shares it: λ. Before the box is clipped
+        at the border, it has the share 1 − λ of the elements.
       centre: float32 (B, d) or (1, d), in [0, 1): the box's centre along its d axes, as
-        a share of their sizes. Of images d is 2: down and across.
+        a share of the size along each axis. For images d is 2: down and across.
     """
 
     lam: tf.Tensor
@@ -37,53 +37,55 @@ class CutMix(LambdaMixer):
         x = M ⊙ x_i + (1 − M) ⊙ x_j
         y = mean(M)·y_i + (1 − mean(M))·y_j
 
-    M is 0 inside a box, whose side is (1 − λ)^(1/d) of the size along each of its d
-    axes, with λ ~ Beta(α, α). For images that is a rectangle of √(1 − λ)·H and
-    √(1 − λ)·W. Its centre is uniform over the image. It is rounded to whole pixels and
-    clipped at the border. The label's weight is M's mean, counted after that: the share
-    of elements that are really kept.
+    M is 0 inside a box and 1 outside. The box's side is (1 − λ)^(1/d) of the size along
+    each of its d axes, with λ ~ Beta(α, α). For images the box is a rectangle of
+    √(1 − λ)·H by √(1 − λ)·W pixels. Its centre is uniform over the image. The box is
+    rounded to whole pixels and clipped at the border. mean(M) is counted after
+    rounding and clipping: it is the share of elements that are really kept.
 
     By default a box spans height and width of images (B, H, W, channels) or video (B,
     T, H, W, channels), with one rectangle for all frames. `axes` names other axes. All
     features of an element need one size along these axes.
 
     Targets that have the features' pixels, (B, H, W, ...), are pasted by the same box:
-    masks, depth maps, labels of frames. A target of a whole fraction of the size, (B,
-    H/k, W/k, ...), is blended: each entry by the share of its k² pixels that are kept,
-    counted. Sample weights follow their target: a weight of an example becomes one of
-    each of its pixels, (B, H, W). Other targets are blended by mean(M).
+    masks, depth maps, labels of frames. Targets of a whole fraction of the size, (B,
+    H/k, W/k, ...), are blended entry by entry. The share of an entry is the counted
+    share of its k² pixels that are kept. Other targets are blended by mean(M). Sample
+    weights follow their target. Beside a target that has pixels, one weight per example
+    becomes one weight per pixel, (B, H, W).
 
     Args:
-      alpha: concentration α of the Beta distribution, a number >= 0; 1 (the default
-        and the paper's choice) is uniform, 0 means no mixing, which only casts and
-        encodes: right for validation data.
+      alpha: concentration α of the Beta distribution, a number >= 0. 1, the default
+        and the paper's choice, is uniform. 0 means no mixing, for validation data: it
+        only casts and encodes.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
         Beta(α, α).
-      lam_range: (low, high): the distribution truncated to that range. What is clipped
-        at the border is kept besides.
+      lam_range: (low, high): the distribution truncated to that range. Clipping a box
+        at the border may raise the kept share beyond the range.
       axes: the axes of a batch that a box spans; the batch is axis 0. (2, 3) is for
         images (B, C, H, W), (1,) for a piece of a sound or a time series (B, T, ...),
         (1, 2, 3) for volumes (B, D, H, W, C). Targets have these axes where the
         features have them, or directly after the batch. None is for height and width of
         images and video with channels last.
-      per: "example" for a box per example, or "batch" for one for all.
+      per: "example" for one box per example, or "batch" for one box for the whole
+        batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
-      num_classes: integer labels are one-hot encoded to this many classes, integer
-        masks (B, H, W) or (B, H, W, 1) pixel by pixel.
+      num_classes: integer labels are one-hot encoded to this many classes. Integer
+        masks (B, H, W) or (B, H, W, 1) are encoded pixel by pixel.
       label_smoothing: ε in [0, 1), for integer labels.
-      targets: "blend", or "pair" for (y_i, y_j, share) or "union" for the maximum, both
-        for targets without pixels.
-      ignore_label: what marks labels that are not known, such as 255 in masks.
-      integer_masks: True keeps masks as class ids of their dtype and shape, with
-        `ignore_label` among them: for
-        `keras.losses.SparseCategoricalCrossentropy(ignore_class=...)`.
+      targets: "blend"; "pair" for (y_i, y_j, share); or "union" for the maximum. "pair"
+        and "union" are for targets without pixels.
+      ignore_label: the value of unknown labels, such as 255 in masks.
+      integer_masks: True keeps masks as class ids of their dtype and shape, including
+        `ignore_label`. `keras.losses.SparseCategoricalCrossentropy(ignore_class=...)`
+        takes such masks.
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets.
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
       dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or
         "uint8". Pixels are only cast.
-      jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
-        batch is static.
+      jit_compile: True, False, or "auto": compile with XLA wherever every dimension but
+        the batch is static.
 
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
@@ -110,7 +112,7 @@ class CutMix(LambdaMixer):
     blends_cells: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
+        """Refuses invalid arguments."""
         super().check_arguments()
         object.__setattr__(self, "axes", pasting.checked_axes(self.axes))
 
@@ -129,7 +131,7 @@ class CutMix(LambdaMixer):
 
         Returns:
           `CutMixParams` with `lam` of shape ([num_batches,] B) and `centre` of shape
-          ([num_batches,] B, d); 1 in place of B with `per="batch"`.
+          ([num_batches,] B, d). With `per="batch"` both have 1 in place of B.
 
         Examples:
           >>> CutMix().sample(4, seed=[1, 2]).centre.shape
@@ -141,24 +143,24 @@ class CutMix(LambdaMixer):
         return CutMixParams(self.draw_lam(batch_size, for_lam, num_batches), centre)
 
     def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:
-        """Pastes the second example's box into the first example."""
+        """Pastes a box of the second example into the first example."""
         size = pasting.size_of(first.features, self.axes)
         box = boxes.around(params.centre, _root(1 - params.lam, len(size)), size)
         return pasting.paste_recipe(self, box, first.features)
 
     def check_spec(self, parts: Parts) -> None:
-        """Refuses batches in which no box can be pasted everywhere."""
+        """Refuses batches in which no box can be pasted into all parts."""
         pasting.check_spec(self, parts)
 
     def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Makes sizes raise that no spec could tell and that differ."""
+        """Checks sizes that no spec shows: they raise where they differ."""
         return pasting.check_values(self, parts)
 
 
 def _root(share: tf.Tensor, degree: int) -> tf.Tensor:
-    """The side of a cube that has a share of the volume."""
+    """The side of a cube whose volume is `share`, in `degree` dimensions."""
     if degree < 3:
         return tf.sqrt(share) if degree == 2 else share
-    # Compiled powers may differ in their last bits, which rounding to float32 drops.
+    # A compiled power may differ in its last bits. Rounding to float32 drops them.
     root = tf.pow(tf.cast(share, tf.float64), 1 / degree)
     return tf.cast(root, tf.float32)

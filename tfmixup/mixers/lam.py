@@ -1,4 +1,4 @@
-"""λ: its distribution, how it is drawn, and the mixers that draw it."""
+"""λ: its distribution, how λ is drawn, and the mixers that draw λ."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ class LambdaMixer(Options, Mixer, abc.ABC):
     """A mixer that draws λ ~ Beta(α, α), or from another distribution on [0, 1].
 
     Args:
-      alpha: concentration α of the Beta distribution, a number >= 0; 0 means no mixing
-        whatever else is given.
+      alpha: concentration α of the Beta distribution, a number >= 0. 0 means no mixing,
+        whatever the other arguments are.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
         Beta(α, α).
-      lam_range: (low, high): the distribution truncated to that range; (0.5, 1) is
-        the law of max(λ, 1 − λ).
+      lam_range: (low, high): the distribution truncated to that range. (0.5, 1) gives
+        the distribution of max(λ, 1 − λ).
       per: "example" for one λ per example, or "batch" for one for the whole batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
     """
 
     alpha: float = 1.0
     _: dataclasses.KW_ONLY
-    # Distributions compare by identity; `_distribution_key` compares in its place.
+    # TFP compares distributions by identity, so comparisons of mixers use the field
+    # `_distribution_key` instead.
     distribution: Distribution | None = dataclasses.field(default=None, compare=False)
     lam_range: tuple[float, float] | None = None
     per: Literal["example", "batch"] = "example"
@@ -52,7 +53,7 @@ class LambdaMixer(Options, Mixer, abc.ABC):
     _distribution_key: Any = dataclasses.field(init=False, repr=False, default=None)
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
+        """Refuses invalid arguments."""
         super().check_arguments()
         check_sharing(self)
         alpha = checks.non_negative("alpha", self.alpha)
@@ -72,8 +73,8 @@ class LambdaMixer(Options, Mixer, abc.ABC):
           num_batches: adds a dimension of that size in front.
 
         Returns:
-          float32 ([num_batches,] B), or ([num_batches,] 1) with `per="batch"`; 1 where
-          nothing is to be mixed.
+          float32 ([num_batches,] B), or ([num_batches,] 1) with `per="batch"`. λ is 1
+          where nothing is to be mixed.
         """
         for_lam, for_chance = checks.batch_seed(seed), None
         if self.probability < 1:
@@ -93,7 +94,7 @@ class LambdaMixer(Options, Mixer, abc.ABC):
 
 
 def check_sharing(mixer: Any) -> None:
-    """Refuses what is no `per`, or no `probability`, which becomes a float."""
+    """Refuses an invalid `per` or `probability`; makes `probability` a float."""
     checks.choice("per", mixer.per, ("example", "batch"))
     probability = checks.fraction("probability", mixer.probability)
     object.__setattr__(mixer, "probability", probability)
@@ -102,7 +103,7 @@ def check_sharing(mixer: Any) -> None:
 def draw_shape(
     per: str, batch_size: int | tf.Tensor, num_batches: int | None
 ) -> list[int | tf.Tensor]:
-    """Shape of what is drawn: ([num_batches,] B), or 1 for B with `per="batch"`."""
+    """The shape of draws: ([num_batches,] B), with 1 for B if `per="batch"`."""
     if not tf.is_tensor(batch_size):
         batch_size = checks.integer("batch_size", batch_size, least=0)
     shape = [batch_size if per == "example" else 1]
@@ -112,7 +113,7 @@ def draw_shape(
 def unmixed_by_chance(
     drawn: tf.Tensor, unmixed: float, probability: float, seed: tf.Tensor | None
 ) -> tf.Tensor:
-    """Replaces draws by the value that does not mix, with chance 1 − probability."""
+    """Replaces draws by `unmixed`, which does not mix, with chance 1 − probability."""
     if probability == 1:
         return drawn
     chosen = seeding.uniform(tf.shape(drawn), seed) < probability
@@ -125,13 +126,13 @@ def blend_recipe(
     label_lam: tf.Tensor | None = None,
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> Recipe:
-    """Blends features and targets.
+    """The recipe that blends features and targets.
 
     Args:
-      mixer: whose dtype features get.
+      mixer: the mixer, whose `dtype` the mixed features have.
       lam: float32 (B,) or (1,): the first example's share of the features.
-      label_lam: its share of the label; None for `lam`.
-      feature: another way to mix two features.
+      label_lam: the first example's share of the label; None for `lam`.
+      feature: a function that mixes two features; None to blend them by `lam`.
 
     Returns:
       The mixer's `Recipe`.
@@ -143,10 +144,10 @@ def blend_recipe(
     )
 
 
-# A range that holds less of the distribution than this is refused: sampling by
-# rejection would take thousands of rounds, and it is a mistake in most cases.
+# A `lam_range` that holds less of the distribution than this is refused. Sampling by
+# rejection would take thousands of rounds, and such a range is a mistake in most cases.
 _MIN_MASS = 1e-2
-_ALPHAS = (1e-30, 1e30)  # what float32 can draw from, with room to spare
+_ALPHAS = (1e-30, 1e30)  # float32 can draw from these, with room to spare
 
 
 def sample_lam(
@@ -160,13 +161,13 @@ def sample_lam(
     """Draws λ ~ Beta(alpha, alpha), or from another distribution on [0, 1].
 
     With `lam_range = (low, high)` the distribution is truncated: its density is
-    renormalised on [low, high], nothing is clipped onto the ends.
+    renormalised on [low, high]. Draws are not clipped to low or high.
 
     Args:
       shape: shape of the draws; entries may be scalar tensors.
       seed: int32 tensor of shape (2,).
       alpha: both concentrations of the Beta distribution; 0 gives λ = 1, whatever
-        the distribution.
+        `distribution` is.
       distribution: a scalar TFP distribution, in place of the Beta distribution.
       lam_range: (low, high), or None for the whole distribution.
 
@@ -189,7 +190,7 @@ def sample_lam(
     low, high = lam_range
     draw = _inverse_cdf if _has_quantile(distribution) else _rejection
     draws = draw(distribution, low, high, shape, seed)
-    # Only float rounding can have left the range.
+    # Only float rounding can have moved a draw out of the range.
     return tf.clip_by_value(tf.cast(draws, tf.float32), low, high)
 
 
@@ -230,7 +231,7 @@ def _rejection(
 
 
 def _check_draws(draws: tf.Tensor, distribution: Distribution) -> tf.Tensor:
-    """Makes λ outside [0, 1] raise, where the support is not known before."""
+    """Makes λ outside [0, 1] raise, for a distribution whose support is unknown."""
     message = (
         f"{distribution.name} drew a λ outside [0, 1]. λ is the share of the first "
         "example: use Beta, Uniform, TruncatedNormal or Kumaraswamy. Draws:"
@@ -243,7 +244,7 @@ def _check_draws(draws: tf.Tensor, distribution: Distribution) -> tf.Tensor:
 def _check_law(
     alpha: float, distribution: Any, lam_range: Any
 ) -> tuple[float, float] | None:
-    """Refuses what λ cannot be drawn from; returns `lam_range` as floats."""
+    """Refuses laws that λ cannot be drawn from; returns `lam_range` as floats."""
     if alpha and not _ALPHAS[0] <= alpha <= _ALPHAS[1]:
         raise ValueError(
             f"alpha={alpha!r} is beyond what float32 can draw from. Use "
@@ -271,7 +272,7 @@ def _check_law(
 
 
 def _mass(distribution: Distribution, low: float, high: float) -> tuple[float, float]:
-    """The probability of [low, high], and the least that can be drawn from."""
+    """The probability of [low, high], and the least probability to draw from."""
     cdf = _answer(distribution, distribution.cdf, [low, high])
     if cdf is None:
         raise ValueError(
@@ -280,7 +281,8 @@ def _mass(distribution: Distribution, low: float, high: float) -> tuple[float, f
         )
     if not _has_quantile(distribution):
         return float(cdf[1] - cdf[0]), _MIN_MASS
-    # The grain of the CDF must leave ten thousand different λ or so.
+    # The CDF is rounded to its dtype. The range must still hold about ten thousand
+    # different values of the CDF, hence of λ.
     return float(cdf[1] - cdf[0]), 1e-12 if cdf.dtype == np.float64 else 1e-3
 
 
@@ -313,8 +315,8 @@ def _support(
 ) -> tuple[float, float] | None:
     """Bounds of the support, by TFP's support bijector or by the CDF; None if unknown.
 
-    Mixtures and discrete distributions have no bijector. Where a CDF has mass outside
-    [0, 1] it does not tell how far out.
+    Mixtures and discrete distributions have no bijector. A CDF that has mass outside
+    [0, 1] does not say how far the support reaches. The bound is infinite then.
     """
     to_support = "experimental_default_event_space_bijector"
     support = _answer(
@@ -346,17 +348,17 @@ def _answer(
     ask: Callable[[tf.Tensor], tf.Tensor],
     at: list[float],
 ) -> np.ndarray | None:
-    """What TFP knows of a distribution; None where it raises, in one of these ways."""
+    """What TFP answers about a distribution; None where TFP cannot and raises."""
     dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
     try:
-        with tf.init_scope():  # also where λ is drawn in a graph
+        with tf.init_scope():  # answers eagerly, even where λ is drawn in a graph
             return np.asarray(ask(tf.constant(at, dtype)))
     except (NotImplementedError, TypeError, AttributeError, ValueError):
         return None
 
 
 def _key(distribution: Distribution | None) -> Any:
-    """A hashable value, equal for equally made distributions (theirs compare by id)."""
+    """A hashable value, equal for distributions that are made with equal arguments."""
     if distribution is None:
         return None
 
@@ -376,5 +378,5 @@ def _key(distribution: Distribution | None) -> Any:
         return array.dtype.name, array.shape, array.tobytes()
 
     parameters = {k: v for k, v in distribution.parameters.items() if k != "name"}
-    dtype = str(distribution.dtype)  # np.float64(0.4) == 0.4, but their draws differ
+    dtype = str(distribution.dtype)  # np.float64(0.4) == 0.4, but the draws differ
     return type(distribution), dtype, freeze(parameters)

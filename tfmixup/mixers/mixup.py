@@ -1,4 +1,4 @@
-"""MixUp: two examples and their labels, blended."""
+"""MixUp: two examples and their labels are blended."""
 
 from __future__ import annotations
 
@@ -31,36 +31,37 @@ class MixUp(LambdaMixer):
         x = λ·x_i + (1 − λ)·x_j
         y = λ·y_i + (1 − λ)·y_j,   λ ~ Beta(α, α)
 
-    An example and its label share one λ, so do all features and targets of an element.
-    A sample weight belongs to its label: the mixed weight is W = λ·w_i + (1 − λ)·w_j,
-    and the label's share becomes λ·w_i / W, so that W·ℓ(y) is
-    λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss that is linear in the label.
+    An example and its label share one λ. All features and targets of an element share
+    this λ too. A sample weight belongs to its label. The mixed weight is
+    W = λ·w_i + (1 − λ)·w_j, and the share of y_i becomes λ·w_i / W instead of λ. So
+    W·ℓ(y) is λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss ℓ that is linear in the
+    label.
 
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0. Small values mix
-        little (most λ near 0 or 1), 1 is uniform, large ones put λ near ½; 0 means no
-        mixing (λ = 1) whatever else is given, which only casts and encodes: right for
-        validation data. The paper uses 0.2 to 0.4 on ImageNet (hence the default), 1 on
-        CIFAR-10.
+        little (most λ near 0 or 1), 1 is uniform, large values put λ near ½. The paper
+        uses 0.2 to 0.4 on ImageNet (hence the default), 1 on CIFAR-10. 0 means no
+        mixing (λ = 1) whatever the other arguments are, for validation data: it only
+        casts and encodes.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
-        Beta(α, α); `alpha` is not used then, unless it is 0.
+        Beta(α, α). `alpha` is not used then, unless it is 0.
       lam_range: (low, high), 0 <= low < high <= 1: the distribution truncated to that
         range, renormalised and not clipped. `MixUp(1.0, lam_range=(0.1, 0.9))` draws
-        uniformly from [0.1, 0.9]. `lam_range=(0.5, 1)` is the law of max(λ, 1 − λ),
-        which fastai and big_vision mix by.
+        uniformly from [0.1, 0.9]. `lam_range=(0.5, 1)` gives the distribution of
+        max(λ, 1 − λ), which fastai and big_vision use.
       per: "example" for one λ per example, or "batch" for one for the whole batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: integer labels are one-hot encoded to this many classes.
       label_smoothing: ε in [0, 1), for integer labels.
       feature_keys: keys of dict elements that hold features.
-      ignore_label: what marks labels that are not known, as in
-        `tfmixup.mixers.Options`.
-      target_keys: keys of dict elements that hold targets. "sample_weight" holds their
-        weights; other keys of a dict element pass through from the first example.
+      ignore_label: the value of unknown labels, as in `tfmixup.mixers.Options`.
+      target_keys: keys of dict elements that hold targets. The key "sample_weight"
+        holds their weights. Other keys of a dict element stay those of the first
+        example.
       dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
         "uint8".
-      jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
-        batch is static.
+      jit_compile: True, False, or "auto": compile with XLA wherever every dimension but
+        the batch is static.
 
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.

@@ -70,8 +70,8 @@ class ResizeMix(Options, Mixer):
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
       dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or "uint8"
         (rounded to nearest where interpolated).
-      jit_compile: True, False, or "auto": compile with XLA wherever every shape but the
-        batch is static.
+      jit_compile: True, False, or "auto": compile with XLA wherever every dimension but
+        the batch is static.
 
     Raises:
       TypeError, ValueError: an argument cannot be; the message says which and why.
