@@ -30,7 +30,8 @@ _Resize = Callable[[tf.Tensor, Sequence[int], bool], tf.Tensor]
 class _Pasting(Protocol):
     """A mixer that pastes a box; it has `axes`, and the options of all mixers."""
 
-    # Whether a target may have one entry for several elements along each axis.
+    # Whether one entry of a target may stand for several elements of the features along
+    # each axis.
     blends_cells: ClassVar[bool]
 
     @property
@@ -63,19 +64,25 @@ def _axes_of(feature: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[int, ...
 def paste_recipe(
     mixer: _Pasting, box: boxes.Box, features: Any, resize: _Resize | None = None
 ) -> Recipe:
-    """Elements of the second example inside the box, of the first one outside.
+    """The recipe that takes the second example inside the box and the first outside.
 
-    Targets that have the axes of the box are pasted alike. If theirs are shorter, a
-    cell is blended by the share of its elements that are kept. Other targets are
-    blended by the share of all elements that are kept.
+    Targets that have the axes of the box are pasted like features. If these axes are
+    shorter in a target, an entry of the target is a cell of several elements. A cell is
+    blended by the share of its elements that are kept. Other targets are blended by the
+    share of all elements that are kept.
 
     Args:
-      mixer: whose axes and dtype it is.
+      mixer: the mixer, whose `axes` and `dtype` count.
       box: where to paste.
-      features: the first batch's; a box is that of all their other axes.
-      resize: makes what is seen through the box of the second example, (B, ...), the
-        box's axes in it, and whether only values may come that are there, as ids of
-        classes must be; None for the example as it is.
+      features: the first batch's features. The same box is pasted at all positions
+        along their other axes.
+      resize: a function that resizes a tensor of the second example to the box; None to
+        paste the tensor as it is. Its arguments are the tensor (B, ...), the box's axes
+        in the tensor, and whether the result may hold only values of the tensor, as is
+        necessary for class ids.
+
+    Returns:
+      The mixer's `Recipe`.
     """
     size = size_of(features, mixer.axes)
     lam = boxes.kept_share(box, size)
@@ -91,7 +98,7 @@ def paste_recipe(
     def share(target: tf.Tensor) -> tf.Tensor:
         place = _find(target, features, mixer)
         if place is None:
-            return lam  # small boxes keep all of the first
+            return lam  # 1 where a box is too small to hold a pixel
         axes, stride = place
         rank = axes[-1] + 1
         if stride == 1:
@@ -111,7 +118,7 @@ def paste_recipe(
 
 
 def check_spec(mixer: _Pasting, parts: Parts) -> None:
-    """Refuses batches, by their specs, in which no box can be pasted everywhere."""
+    """Refuses batches, by their specs, in which no box can be pasted into all parts."""
     _check_features(parts.features, mixer)
     for target in tf.nest.flatten(parts.targets):
         if isinstance(target, tf.TensorSpec):
@@ -119,7 +126,7 @@ def check_spec(mixer: _Pasting, parts: Parts) -> None:
 
 
 def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
-    """Makes sizes raise that no spec could tell and that differ."""
+    """Checks sizes that no spec shows: they raise where they differ."""
     axes = [(x, _axes_of(x, mixer.axes)) for x in tf.nest.flatten(parts.features)]
     targets, weights = map(tf.nest.flatten, (parts.targets, parts.weights))
     for k, target in enumerate(targets):
@@ -141,14 +148,14 @@ def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
 
 
 def _spans(weight: tf.Tensor | None, axes: Sequence[int]) -> bool:
-    """Whether there are weights along these axes; a length of 1 is for all."""
+    """Whether weights differ along these axes; a length of 1 is one weight for all."""
     if weight is None or weight.shape.rank <= axes[-1]:
         return False
     return 1 not in _along(weight.shape, axes)
 
 
 def checked_axes(axes: Any) -> tuple[int, ...] | None:
-    """Refuses what are no axes of a batch; returns them as a tuple, or None."""
+    """Refuses invalid `axes` of a batch; returns them as a tuple, or None."""
     if axes is None:
         return None
     example = f"({axes},)" if isinstance(axes, int) else "(2, 3)"
@@ -208,7 +215,7 @@ def _check_features(features: Any, mixer: _Pasting) -> None:
 
 
 def _check_image(spec: tf.TensorSpec, name: str) -> None:
-    """Refuses what is no image or video, or has its channels first."""
+    """Refuses features that are no image or video, or have their channels first."""
     rank, came = spec.shape.rank, describe(spec)
     if rank not in (4, 5):
         raise ValueError(
@@ -221,7 +228,7 @@ def _check_image(spec: tf.TensorSpec, name: str) -> None:
     last = spec.shape[-1]
     front = any(spec.shape[axis] in (1, 3) for axis in range(1, rank - 2))
     why = "looks like channels first" if front and (last is None or last > 4) else ""
-    # Keras is slow to import, and without it nobody has set its format.
+    # Keras is slow to import. If Keras is not imported, nobody has set its format.
     config = getattr(sys.modules.get("keras"), "config", None)
     if config is not None and config.image_data_format() == "channels_first":
         why = "comes where keras.config.image_data_format() is 'channels_first'"
@@ -240,8 +247,9 @@ class _Place(NamedTuple):
     """Where a target has the axes of a box.
 
     Attributes:
-      axes: of the target.
-      stride: how many elements of the features are one of the target along each axis.
+      axes: the axes of the target that the box spans.
+      stride: how many elements of the features are one entry of the target along each
+        of these axes.
     """
 
     axes: tuple[int, ...]
@@ -249,13 +257,13 @@ class _Place(NamedTuple):
 
 
 def _find(target: tf.Tensor, features: Any, mixer: _Pasting) -> _Place | None:
-    """Where a target, not encoded, has the axes of a box; None where it has not."""
+    """Where a target that is not encoded has the axes of a box; None if nowhere."""
     found = _places(target, features, mixer)
     return found[0] if found else None
 
 
 def _places(target: tf.Tensor, features: Any, mixer: _Pasting) -> list[_Place]:
-    """Where a target may have the axes of a box: one place, or it cannot be told."""
+    """The places where a target may have the axes of a box; several are ambiguous."""
     shape, layouts = target.shape, _layouts(features, mixer)
     if shape.rank == 2 and not _is_frames(target, mixer):
         return []
@@ -269,14 +277,14 @@ def _places(target: tf.Tensor, features: Any, mixer: _Pasting) -> list[_Place]:
         ],
     )
     found = next(filter(None, tiers), [])
-    # Masks beside images and video are the video's, which comes first.
+    # A mask beside images and video belongs to the video. `_layouts` lists it first.
     return found[:1] if mixer.axes is None else list(dict.fromkeys(found))
 
 
 def _is_frames(target: tf.Tensor, mixer: _Pasting) -> bool:
-    """Whether a target of two dimensions is a class id for each position.
+    """Whether a target of two dimensions holds a class id for each position.
 
-    Pairs may hold integers that are none: sequences.
+    With `targets="pair"` integers may be sequences instead, which are kept as they are.
     """
     some = mixer.options.num_classes is None or tf.nest.is_nested(
         mixer.options.num_classes
@@ -288,10 +296,11 @@ def _is_frames(target: tf.Tensor, mixer: _Pasting) -> bool:
 def _layouts(
     features: Any, mixer: _Pasting
 ) -> list[tuple[tuple[int, ...], dict[int, int | None]]]:
-    """Where targets may have a box: its axes there, and the sizes they must have.
+    """Where targets may have a box: the box's axes there, and the sizes to match.
 
-    Without `axes`, all dimensions but the channels must be those of the image. With
-    them, the box's axes are where the features have them, or follow the batch.
+    Without `axes`, all dimensions of the target but the channels must be those of the
+    image. With `axes`, the target has the box's axes where the features have them, or
+    directly after the batch.
     """
     shapes = [feature.shape for feature in tf.nest.flatten(features)]
     if mixer.axes is None:
@@ -394,7 +403,7 @@ def _refuse_size(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
 
 
 def _check_row(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
-    """Refuses (B, n) that may be one entry for each position, or a whole label."""
+    """Refuses (B, n) that may be one entry per position or one label per example."""
     n, floats = target.shape[1], target.dtype.is_floating
     lengths = [
         _along(x.shape, _axes_of(x, mixer.axes))[0] for x in tf.nest.flatten(features)

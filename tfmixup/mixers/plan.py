@@ -16,14 +16,15 @@ __all__ = ["Plan"]
 
 
 class Plan:
-    """A mixer for batches of one spec: what the spec decides is decided here, once.
+    """A mixer for batches of one spec. It decides once what the spec decides.
 
     Args:
-      mixer: the `Mixer`, which stands above this file.
-      spec: of the batches.
+      mixer: the `Mixer`. `mixers/base.py` imports this file, so this file cannot import
+        the type.
+      spec: the spec of the batches.
 
     Raises:
-      TypeError, ValueError: such batches cannot be mixed.
+      TypeError, ValueError: batches of this spec cannot be mixed.
     """
 
     def __init__(self, mixer: Any, spec: Parts) -> None:
@@ -39,12 +40,12 @@ class Plan:
     def mix(
         self, first: Parts, second: Parts, params: Any, keep_first: bool = False
     ) -> tuple[Parts | None, Parts]:
-        """Mixes two batches by the compiled function, their values checked before it.
+        """Checks the values of two batches and mixes them by the compiled function.
 
         Args:
           first: a batch.
-          second: a batch like it.
-          params: the sampled ones.
+          second: a batch of the same structure.
+          params: the sampled parameters.
           keep_first: return the first batch too, unmixed.
 
         Returns:
@@ -58,18 +59,18 @@ class Plan:
             return self._compiled(first, second, params, keep_first)
 
     def mix_in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
-        """Mixes example i with example `partner[i]`, compiled and checked."""
+        """Checks a batch and mixes example i with example `partner[i]`, compiled."""
         with tf.control_dependencies(self.check_values(batch)):
             return self._compiled_in_batch(batch, partner, params)
 
     def joined(self, first: Parts | None, mixed: Parts, like: Any) -> Any:
-        """The element of what `mix` returned; two of them where the first is kept."""
+        """The element of what `mix` returned; a pair if the first batch is kept."""
         if first is None:
             return elements.join(mixed, like)
         return elements.join(first, like), elements.join(mixed, like)
 
     def check_values(self, *batches: Parts) -> list[tf.Operation]:
-        """Operations that raise at bad labels and sizes; XLA would drop them."""
+        """Operations that raise at bad labels and sizes. XLA would drop them."""
         given = [parts.targets for parts in batches]
         labels = targets.check_values(self.targets, self.mixer.name, *given)
         sizes = [check for b in batches for check in self.mixer.check_values(b)]
@@ -84,9 +85,9 @@ class Plan:
         return self._function(self._in_batch)
 
     def _function(self, mix: Callable[..., Any]) -> Callable[..., Any]:
-        # TensorFlow counts retracings by code object, and would warn that plans of
-        # several specs were one function that is traced again and again. It has no
-        # code object to go by here: `_get_key_for_call_stats` in
+        # TensorFlow counts retracings by code object. It would take the plans of
+        # several specs for one function that is traced again and again, and warn. A
+        # `partial` has no code object: `_get_key_for_call_stats` in
         # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/python/eager/polymorphic_function/polymorphic_function.py
         return tf.function(
             functools.partial(mix), jit_compile=self.jit_compile, autograph=False
@@ -95,9 +96,9 @@ class Plan:
     def mix_unchecked(
         self, first: Parts, second: Parts, params: Any, keep_first: bool = False
     ) -> tuple[Parts | None, Parts]:
-        """`mix` as a pure function, for a compiled function around it."""
+        """`mix` without its checks, to call inside a compiled function."""
         if self.mixer.is_off():
-            # This is what mixing at λ = 1 gives, without a look at the second batch.
+            # Mixing at λ = 1 gives the same, but would read the second batch.
             unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
             return unmixed if keep_first else None, unmixed
         recipe = self.mixer.recipe(first, second, params)
@@ -116,22 +117,22 @@ class Plan:
             second = elements.map_parts(lambda part: tf.gather(part, chosen), batch)
             return self.mix_unchecked(batch, second, params)[1]
 
-        # A batch of one has no partners. Some mixers would change an example that they
-        # mix with itself.
+        # A batch of one example has no partners, and some mixers would change an
+        # example that they mix with itself.
         def unmixed() -> Parts:
             return self._unmixed(batch, self.mixer.recipe(batch, batch, params))
 
         size = elements.batch_size(batch)
         if isinstance(size, int):
             return mixed() if size > 1 else unmixed()
-        # Not tf.cond, whose gradient XLA cannot compile: it would keep values of a
-        # branch as Optionals.
+        # XLA cannot compile the gradient of `tf.cond`, which keeps values of a branch
+        # as Optionals.
         return elements.map_parts(
             lambda one, other: tf.where(size > 1, one, other), mixed(), unmixed()
         )
 
     def _unmixed(self, batch: Parts, recipe: Recipe) -> Parts:
-        """What the recipe makes of a batch where λ is 1: it is encoded and cast."""
+        """What the recipe gives at λ = 1: the batch, encoded and cast."""
         return Parts(
             elements.map_nest(lambda x: tf.cast(x, self.dtype), batch.features),
             *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
@@ -140,7 +141,7 @@ class Plan:
 
 
 def _all_of_first(recipe: Recipe) -> Recipe:
-    """λ = 1, in the shapes of the recipe's."""
+    """The recipe with all its shares set to 1, in the same shapes."""
     ones = tf.ones_like(recipe.lam)
     if recipe.share is None:
         return recipe._replace(lam=ones, second=None)
@@ -150,6 +151,10 @@ def _all_of_first(recipe: Recipe) -> Recipe:
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:
-    """The longer length, or what is not padding in both; of one where only it is."""
+    """The longer of two lengths, or the union of two padding masks.
+
+    At λ = 1 and λ = 0 the mixture holds only one example, so the length or the mask is
+    that example's.
+    """
     either = tf.logical_or if first.dtype == tf.bool else tf.maximum
     return at_ends(lam, first, second, either(first, second))

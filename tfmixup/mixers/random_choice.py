@@ -1,4 +1,4 @@
-"""RandomChoice: now one kind of mixing, now another."""
+"""RandomChoice: draws one of several mixers for each batch or example."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RandomChoiceParams(NamedTuple):
     """Sampled parameters of `RandomChoice`.
 
     Attributes:
-      choice: int32 (1,), or (B,) with `per="example"`: which mixer.
+      choice: int32 (1,), or (B,) with `per="example"`: the index of the chosen mixer.
       mixers: the parameters of every mixer, a tuple.
     """
 
@@ -39,22 +39,21 @@ class RandomChoice(Mixer):
 
         (x, y) = mix_k((x, y)_i, (x, y)_j),   P(k) = w_k / Σ_l w_l
 
-    MixUp and CutMix in turn is what timm and DeiT train with; their `switch_prob` of
-    0.5 is equal weights. Each mixer keeps its own α and the rest of its parameters. The
-    arguments that say what elements look like before and after (`num_classes`,
+    timm and DeiT choose between MixUp and CutMix in this way. Their `switch_prob` of
+    0.5 means equal weights. Each mixer keeps its own α and other parameters of its own.
+    The arguments that say what elements look like before and after (`num_classes`,
     `label_smoothing`, `targets`, `ignore_label`, `integer_masks`, the keys, `dtype`,
-    `jit_compile`) are given to the mixers, must be equal in all, and can be read from
-    the choice too.
+    `jit_compile`) are given to the mixers. All mixers need the same values of these
+    arguments. `RandomChoice` has them as attributes too.
 
     For validation data, `choice.off()` casts and encodes and does not mix.
 
     Args:
-      mixers: one mixer or more, such as `[MixUp(0.8), CutMix(1.0)]`; a `RandomChoice`
+      mixers: one mixer or more, such as `[MixUp(0.8), CutMix(1.0)]`. A `RandomChoice`
         may be one of them.
-      weights: odds of the mixers, positive numbers; None for equal ones.
-      per: "batch" (the default, as in timm) to draw one mixer for a batch, and only
-        that one is computed; "example" to draw one for each example, for which all are
-        computed.
+      weights: odds of the mixers, positive numbers; None for equal odds.
+      per: "batch" (the default, as in timm) draws one mixer per batch and computes only
+        this mixer. "example" draws one mixer per example and computes all mixers.
 
     Raises:
       TypeError, ValueError: an argument cannot be, or the mixers would give different
@@ -77,12 +76,12 @@ class RandomChoice(Mixer):
     weights: tuple[float, ...] | None = None
     per: Literal["example", "batch"] = "batch"
 
-    # Whether all mixers are computed and one is taken, for a gradient: XLA can compile
-    # none of `tf.switch_case`.
+    # Whether all mixers are computed before one is chosen. A gradient needs this: XLA
+    # cannot compile the gradient of `tf.switch_case`.
     computes_all: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be, and mixers of different outputs."""
+        """Refuses invalid arguments, and mixers of different outputs."""
         mixers = _checked(self.mixers)
         _check_alike(mixers)
         set_field = object.__setattr__
@@ -95,17 +94,18 @@ class RandomChoice(Mixer):
 
     @property
     def options(self) -> Options:
-        """Those of the mixers, which agree in them."""
+        """The options of the mixers, which all have the same options."""
         return self.mixers[0].options
 
     def __getattr__(self, name: str) -> Any:
-        # Python calls this for what is no field. The mixers have the common arguments.
+        # Python calls this method for attributes that `RandomChoice` lacks. Its mixers
+        # have the arguments of `Options`.
         if name in {field.name for field in dataclasses.fields(Options)}:
             return getattr(self.options, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def off(self, *, label_smoothing: float = 0.0) -> RandomChoice:
-        """The same choice of mixers that never mix.
+        """The same choice between the same mixers, which never mix.
 
         Args:
           label_smoothing: as in `Mixer.off`; 0 gives hard labels.
@@ -155,7 +155,7 @@ class RandomChoice(Mixer):
         return RandomChoiceParams(choice, params)
 
     def recipe(self, first: Parts, second: Parts, params: RandomChoiceParams) -> Recipe:
-        """Mixes by the recipe of the chosen mixer, or example by example."""
+        """The recipe of the chosen mixer, or of each example's chosen mixer."""
         recipes = [
             _unmixed_recipe(mixer) if mixer.is_off() else mixer.recipe(first, second, p)
             for mixer, p in zip(self.mixers, params.mixers)
@@ -187,7 +187,7 @@ class RandomChoice(Mixer):
     def partner_of(
         self, batch: Parts, params: RandomChoiceParams, partner: tf.Tensor
     ) -> tf.Tensor:
-        """The partner that the chosen mixer wants."""
+        """The partners that the chosen mixer wants, int32 (B,)."""
         if not self.in_batch_only:
             return partner
         wanted = [
@@ -212,18 +212,18 @@ class RandomChoice(Mixer):
             mixer.check_spec(parts)
 
     def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """What the mixers check."""
+        """The operations by which the mixers check values."""
         return [check for mixer in self.mixers for check in mixer.check_values(parts)]
 
 
 def _unmixed_recipe(mixer: Mixer) -> Recipe:
-    """The first batch, whatever the second is."""
+    """The recipe that gives the first batch, whatever the second batch is."""
     dtype = mixer.options.dtype
     return Recipe(lambda first, second: tf.cast(first, dtype), tf.ones([1]))
 
 
 def _checked(mixers: Any) -> tuple[Mixer, ...]:
-    """Refuses what is not one mixer or more; returns them as a tuple."""
+    """Refuses `mixers` that are not a list of one mixer or more; returns a tuple."""
     listed = _listed(mixers)
     if isinstance(mixers, Mixer) or listed is None:
         raise TypeError(
@@ -242,7 +242,7 @@ def _checked(mixers: Any) -> tuple[Mixer, ...]:
 
 
 def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
-    """Refuses what is not n positive numbers, or None; returns them as a tuple."""
+    """Refuses `weights` that are not n positive numbers or None; returns a tuple."""
     if weights is None:
         return None
     given = _listed(weights)
@@ -265,7 +265,7 @@ def _odds(weights: Any, n: int) -> tuple[float, ...] | None:
 
 
 def _listed(value: Any) -> tuple[Any, ...] | None:
-    # A scalar tensor has an `__iter__` too, which raises a TypeError.
+    # A scalar tensor has an `__iter__` too, but it raises a TypeError.
     try:
         return tuple(value)
     except TypeError:
@@ -273,7 +273,7 @@ def _listed(value: Any) -> tuple[Any, ...] | None:
 
 
 def _check_alike(mixers: tuple[Mixer, ...]) -> None:
-    """Refuses mixers that differ in what all mixers share: other outputs."""
+    """Refuses mixers whose `Options` differ, as their outputs would differ."""
     for other in mixers[1:]:
         for field in dataclasses.fields(Options):
             first = getattr(mixers[0].options, field.name)
