@@ -1,4 +1,4 @@
-"""The formula, λ·first + (1 − λ)·second, and what goes into it."""
+"""The formula λ·first + (1 − λ)·second, and the functions around it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ class Recipe(NamedTuple):
     """How a batch is mixed, once its parameters are drawn.
 
     Attributes:
-      feature: mixes two features (B, ...) to one of the mixer's dtype.
+      feature: mixes two features (B, ...) into one feature of the mixer's dtype.
       lam: the first example's share λ of the label: float32 (B,) or (1,).
-      share: the first example's share of a target (B, ...), not encoded, where entries
-        of the target have shares of their own: float32 of as many of its dimensions as
-        are needed, such as (B, H, W) of 0 and 1 for a mask that is pasted. None for λ
-        throughout.
-      second: `second(part, target)`, what is mixed in of the second example's target
-        (B, ...), not encoded, or of its sample weight; `part` is one of them. None for
-        all of it as it is.
+      share: `share(target)` is the first example's share of a target, for recipes that
+        give entries of a target shares of their own. The target (B, ...) is not
+        encoded. The share is float32 and has as many of the target's leading dimensions
+        as needed, such as (B, H, W) of 0 and 1 for a mask that is pasted. None if the
+        share is λ for every target.
+      second: `second(part, target)` is what is mixed in for `part`, which is the second
+        example's target (B, ...), not encoded, or its sample weight. None if `part` is
+        mixed in as it is.
     """
 
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -35,7 +36,7 @@ class Recipe(NamedTuple):
         return self.lam if self.share is None else self.share(target)
 
     def second_of(self, part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """The second example's target or its weight, as it is mixed in."""
+        """The second example's target or sample weight, as it is mixed in."""
         return part if self.second is None else self.second(part, target)
 
 
@@ -51,13 +52,13 @@ def blend(
       first: (B, ...).
       second: (B, ...).
       lam: float32 (B,) or (1,), or with more of the leading dimensions.
-      dtype: of the result; None for that of `first` if it is a floating one, else
-        float32. Computed in float32, for float64 in float64.
+      dtype: dtype of the result. None for the dtype of `first` if it is a float, else
+        float32. The formula is computed in float32, or in float64 for float64.
 
     Returns:
-      (B, ...), rounded to nearest where `dtype` is an integer one. It is `first` itself
-      where λ is 1 and `second` itself where λ is 0: the other one may be infinite, and
-      0·∞ is NaN.
+      (B, ...), rounded to nearest if `dtype` is an integer. The result is exactly
+      `first` where λ is 1 and exactly `second` where λ is 0. The formula alone would
+      give NaN where the other example is infinite, since 0·∞ is NaN.
     """
     dtype = dtype or as_float(first).dtype
     compute = tf.float64 if dtype == tf.float64 else tf.float32
@@ -91,7 +92,7 @@ def per_example(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 def of_rank(value: tf.Tensor, rank: int) -> tf.Tensor:
-    """Gives a tensor so many dimensions, by ones at the end."""
+    """Reshapes a tensor to `rank` dimensions, by dimensions of 1 at the end."""
     value = tf.convert_to_tensor(value)
     for _ in range(value.shape.rank, rank):
         value = value[..., tf.newaxis]
@@ -99,5 +100,5 @@ def of_rank(value: tf.Tensor, rank: int) -> tf.Tensor:
 
 
 def as_float(tensor: tf.Tensor) -> tf.Tensor:
-    """Floats as they are, everything else as float32."""
+    """Returns floats as they are, and casts other dtypes to float32."""
     return tensor if tensor.dtype.is_floating else tf.cast(tensor, tf.float32)

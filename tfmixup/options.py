@@ -1,4 +1,4 @@
-"""Options: what a mixer says of the elements, before and after."""
+"""Options: the arguments of a mixer that say what elements look like."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tfmixup.checks import see_docs
 
 __all__ = ["Options"]
 
-# Beyond it TensorFlow counts in int32 what a batch of one-hot labels has.
+# TensorFlow counts the elements of a batch of one-hot labels in int32. More classes
+# could overflow this count.
 _MOST_CLASSES = 2**24
 
 DTYPES = ("float32", "float16", "bfloat16", "float64", "uint8")
@@ -22,39 +23,42 @@ DTYPES = ("float32", "float16", "bfloat16", "float64", "uint8")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Options:
-    """Arguments of every mixer: what elements look like, before and after.
+    """Arguments of every mixer: what elements look like before and after mixing.
 
     Args:
-      num_classes: integer labels are one-hot encoded to this many classes. Of several
-        targets each can have its own: a nest of numbers like the targets, or a dict by
-        their keys; None for a target without classes.
-      label_smoothing: ε in [0, 1), for integer labels; smoothing and mixing commute.
+      num_classes: integer labels are one-hot encoded to this many classes. If there are
+        several targets, give each its own number: a nest of numbers with the structure
+        of the targets, or a dict by their keys. Give None for a target without classes.
+      label_smoothing: ε in [0, 1), for integer labels. Smoothing and mixing commute.
       targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
-        that are not linear in the label; "union" for max(y_i, y_j), where both examples
-        can be heard.
-      ignore_label: what marks labels that are not known, which carry no weight: 255
-        in a mask, -1 among class ids, NaN or an integer in float targets without
-        classes (an integer where no target has class ids). Sample weights come with
-        the elements then: of a mask's or a float target's shape, (B,) for class ids.
-      integer_masks: masks stay class ids instead of one-hot vectors, where a mixer
-        moves pixels and does not blend them.
+        that are not linear in the label; "union" for max(y_i, y_j), if both examples
+        can be heard in the mixture.
+      ignore_label: the value of unknown labels, which carry no weight. It is 255 in a
+        mask, -1 among class ids, NaN or an integer in float targets without classes. An
+        integer is for float targets only where no target has class ids. With
+        `ignore_label`, elements come with sample weights: of the shape of a mask or of
+        a float target, or (B,) for class ids.
+      integer_masks: True keeps masks as class ids instead of one-hot vectors. Only
+        mixers that move pixels and do not blend them can do so.
       feature_keys: keys of dict elements that hold features, as TFDS names them.
       target_keys: keys of dict elements that hold targets.
-      length_keys: keys of dict elements, or of features that are a dict, that hold how
-        long padded features are, or their padding masks (boolean, True where there is
-        something): the longer of the two remains.
+      length_keys: keys of dict elements, or of features that are a dict, that hold the
+        lengths of padded features or their padding masks (boolean, True where there is
+        something). The mixture has the longer of the two lengths, or the union of the
+        two masks.
       keep_keys: keys of dict elements, or of features that are a dict, that stay those
-        of the first example, of whatever dtype: token ids, categories, strings. A dict
-        element's keys that no argument names stay so too.
+        of the first example. Their dtype does not matter: token ids, categories,
+        strings. Keys of a dict element that no argument names stay those of the first
+        example too.
       dtype: of the mixed features: "float32", "float16", "bfloat16", "float64", or
         "uint8" (rounded to nearest; takes uint8 features). Mixing is computed in
-        float32, for "float64" in float64.
+        float32, or in float64 for "float64".
       jit_compile: True or False, or "auto" to compile with XLA wherever every
-        dimension but the batch is static, so that variable lengths do not compile
-        again and again.
+        dimension but the batch is static. With "auto", features of variable length are
+        not compiled again for each length.
     """
 
-    # A dict has no hash, and mixers have one without it.
+    # `num_classes` may be a dict, which has no hash. The hash of a mixer leaves it out.
     num_classes: Any = dataclasses.field(default=None, hash=False)
     label_smoothing: float = 0.0
     targets: Literal["blend", "pair", "union"] = "blend"
@@ -64,27 +68,28 @@ class Options:
     target_keys: tuple[str, ...] = ("label",)
     length_keys: tuple[str, ...] = ()
     keep_keys: tuple[str, ...] = ()
-    # dtypes of TensorFlow and NumPy are taken too, and become these names.
+    # dtypes of TensorFlow and NumPy are accepted too. They are replaced by these names.
     dtype: Literal["float32", "float16", "bfloat16", "float64", "uint8"] = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
 
-    # Whether every pixel of the result is of one example, so that masks can stay ids.
+    # Whether every pixel of the result comes from one example. Only then can masks stay
+    # class ids.
     moves_pixels: ClassVar[bool] = False
 
     @property
     def all_keys(self) -> tuple[tuple[str, ...], ...]:
-        """Those of features, targets, lengths, and of what is kept, in this order."""
+        """The keys of features, targets, lengths and kept parts, in this order."""
         return self.feature_keys, self.target_keys, self.length_keys, self.keep_keys
 
     @property
     def keeps_integers(self) -> bool:
-        """Whether some integer target is kept, of any shape, in pairs."""
+        """Whether pairs keep some integer target as it is, of any shape."""
         given = self.num_classes
         several = given.values() if isinstance(given, dict) else tf.nest.flatten(given)
         return self.targets == "pair" and None in several
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be; makes tuples and names of them."""
+        """Refuses invalid arguments; makes keys tuples, and dtypes names."""
         _check_targets(self)
         self._check_keys()
         if isinstance(self.dtype, (tf.DType, type, np.dtype)):
@@ -115,7 +120,7 @@ def _dtype_name(dtype: tf.DType | type | np.dtype) -> str | tf.DType | type | np
 
 
 def _check_targets(options: Options) -> None:
-    """Refuses arguments on targets that cannot be, or do not go together."""
+    """Refuses arguments on targets that are invalid or do not go together."""
     if options.num_classes is not None:
         num_classes = tf.nest.map_structure(_check_num_classes, options.num_classes)
         object.__setattr__(options, "num_classes", num_classes)
@@ -159,7 +164,7 @@ def _check_targets(options: Options) -> None:
 
 
 def _check_num_classes(classes: Any) -> int | None:
-    """Refuses what is no number of classes, or None; returns one of Python's."""
+    """Refuses an invalid number of classes; returns it as a Python int, or None."""
     if classes is None:
         return None
     if classes == 1 and checks.is_number(classes):

@@ -108,7 +108,7 @@ class Mixer(abc.ABC):
 
     @property
     def options(self) -> Options:
-        """What elements look like before and after."""
+        """What elements look like before and after mixing."""
         if not isinstance(self, Options):
             raise TypeError(
                 "a mixer must derive from tfmixup.mixers.Options too, or from "

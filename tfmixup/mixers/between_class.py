@@ -63,7 +63,7 @@ class BetweenClass(LambdaMixer):
     Other arguments are those of `tfmixup.mixers.Options`.
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = BetweenClass(16000, num_classes=10)

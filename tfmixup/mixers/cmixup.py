@@ -72,7 +72,7 @@ class CMixup(LambdaMixer):
       jit_compile: True, False, or "auto".
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = CMixup(bandwidth=0.5)

@@ -88,7 +88,7 @@ class CutMix(LambdaMixer):
         the batch is static.
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = CutMix(num_classes=10)

@@ -64,7 +64,7 @@ class MixUp(LambdaMixer):
         the batch is static.
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = MixUp(alpha=0.2, num_classes=10)

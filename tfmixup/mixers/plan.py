@@ -96,9 +96,9 @@ class Plan:
     def mix_unchecked(
         self, first: Parts, second: Parts, params: Any, keep_first: bool = False
     ) -> tuple[Parts | None, Parts]:
-        """`mix` without its checks, to call inside a compiled function."""
+        """`mix` as a pure function without checks, to call in a compiled function."""
         if self.mixer.is_off():
-            # Mixing at λ = 1 gives the same, but would read the second batch.
+            # This is what mixing at λ = 1 gives, without a look at the second batch.
             unmixed = self._unmixed(first, Recipe(tf.cast, tf.ones([1])))
             return unmixed if keep_first else None, unmixed
         recipe = self.mixer.recipe(first, second, params)

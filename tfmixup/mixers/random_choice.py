@@ -56,7 +56,7 @@ class RandomChoice(Mixer):
         this mixer. "example" draws one mixer per example and computes all mixers.
 
     Raises:
-      TypeError, ValueError: an argument cannot be, or the mixers would give different
+      TypeError, ValueError: an argument is invalid, or the mixers would give different
         outputs; the message says which and why.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Remix: features blended as in mixup, labels in favour of the rarer class."""
+"""Remix: features are blended as in mixup, labels favour the rarer class."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ class Remix(MixUp):
               1  where n_i / n_j ≤ 1/κ and 1 − λ < τ
               λ  otherwise
 
-    with n_i and n_j the numbers of training examples of the two classes: where one
-    class is κ times as frequent as the other and has less than τ of the picture, the
-    label is the rarer class alone. λ_y is also what sample weights are mixed by.
+    n_i and n_j are the numbers of training examples of the two classes. If one class is
+    at least κ times as frequent as the other class and has less than τ of the picture,
+    the label is the rarer class alone. Sample weights are mixed by λ_y too.
 
     Args:
-      class_counts: n, the number of training examples of every class, positive: a
-        sequence of C numbers; `tfmixup.class_counts` counts them. Shares do as well.
+      class_counts: n, the number of training examples of every class: a sequence of C
+        positive numbers. `tfmixup.class_counts` counts them. The classes' shares of the
+        dataset do as well.
       kappa: κ, a number >= 1: how many times as frequent a class must be to give way.
         The paper uses 3 throughout, hence the default.
-      tau: τ in [0, 1]: the share below which it gives way; 0 is plain mixup. The paper
-        uses 0.5, hence the default.
+      tau: τ in [0, 1]: the share below which the more frequent class gives way. 0 is
+        plain mixup. The paper uses 0.5, hence the default.
       alpha: concentration α of λ ~ Beta(α, α), a number >= 0; 0 means no mixing. The
         paper's experiments use 1, hence the default.
       distribution: any scalar `tfp.distributions.Distribution` on [0, 1], in place of
@@ -49,8 +50,8 @@ class Remix(MixUp):
         is each example's own in both cases.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
       num_classes: C; `len(class_counts)` if left out. Labels are class ids (B,) or
-        (B, 1), or one-hot (B, C), whose class is the largest entry. In dict elements
-        the label is the first of `target_keys`.
+        (B, 1), or one-hot (B, C). The class of a one-hot label is its largest entry. In
+        dict elements the label is the first of `target_keys`.
       label_smoothing: ε in [0, 1), for integer labels.
       targets: as in `tfmixup.mixers.Options`; "pair" yields (y_i, y_j, λ_y).
       feature_keys: keys of dict elements that hold features.
@@ -60,7 +61,7 @@ class Remix(MixUp):
       jit_compile: True, False, or "auto".
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = Remix(class_counts=[5000, 50])
@@ -81,7 +82,7 @@ class Remix(MixUp):
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be; class_counts tell num_classes."""
+        """Refuses invalid arguments; sets `num_classes` by `class_counts`."""
         counts = checks.numbers_by_class(
             "class_counts", self.class_counts, positive=True
         )
@@ -104,8 +105,8 @@ class Remix(MixUp):
         object.__setattr__(self, "tau", checks.fraction("tau", self.tau))
 
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
-        """Blends features by λ, labels by λ_y, float32 (B,)."""
-        # float64 keeps n_i / n_j == κ true as it is written, on the border too.
+        """Blends features by λ, and labels by λ_y, float32 (B,)."""
+        # float64 keeps n_i / n_j >= κ true where the written numbers are equal.
         counts = tf.constant(self.class_counts, tf.float64)
         n_first = self._count(first, counts)
         n_second = self._count(second, counts)
@@ -139,5 +140,5 @@ class Remix(MixUp):
         ids = tf.cast(tf.reshape(y, [-1]), tf.int64)
         known = (ids >= 0) & (ids < len(self.class_counts))
         n = tf.gather(counts, tf.where(known, ids, tf.zeros_like(ids)))
-        # No comparison with NaN holds: λ stays as it is.
+        # No comparison with NaN is true, so λ_y is λ.
         return tf.where(known, n, tf.constant(math.nan, tf.float64))

@@ -1,4 +1,4 @@
-"""ResizeMix: one whole image, made smaller, pasted into another."""
+"""ResizeMix: a whole image, made smaller, is pasted into another image."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class ResizeMixParams(NamedTuple):
     """Sampled parameters of `ResizeMix`.
 
     Attributes:
-      scale: float32 (B,), or (1,) where the batch shares it: sides of the pasted image
-        as a share τ of height and width; 0 for an example that is not mixed.
-      place: float32 (B, d) or (1, d), in [0, 1): where it lies along its d axes, 0
-        being the first place that is possible. Of images d is 2: down and across.
+      scale: float32 (B,), or (1,) where the batch shares it: the sides of the pasted
+        image, as a share τ of height and width. 0 for an example that is not mixed.
+      place: float32 (B, d) or (1, d), in [0, 1): the place of the pasted image along
+        its d axes, of all places where it fits; 0 is the first of them. For images d is
+        2: down and across.
     """
 
     scale: tf.Tensor
@@ -39,31 +40,32 @@ class ResizeMix(Options, Mixer):
         x = paste(x_i, resize(x_j, τ)),   τ ~ U(0.1, 0.8)
         y = (1 − A)·y_i + A·y_j
 
-    The partner becomes τH × τW pixels (rounded, at least one) at a place that is
-    uniform over those inside the image; A is its share of the pixels, counted, which
-    is about τ². No part of the partner is lost, as CutMix may cut its object off.
+    The partner is resized to τH × τW pixels (rounded, at least one). Its place is
+    uniform over all places inside the image. A is the counted share of its pixels,
+    about τ². The whole partner is visible, whereas CutMix may cut off its object.
 
     Targets and sample weights that have the image's pixels are resized (to the nearest
-    value) and pasted alike. Shapes are those of `CutMix`, but for targets of a fraction
-    of the size, which are refused. With `axes` τ is the share of each of d axes, and A
-    is about τ^d.
+    value) and pasted too. Shapes are those of `CutMix`, except that targets of a
+    fraction of the size are refused. With `axes`, τ is the share of the size along each
+    of d axes, and A is about τ^d.
 
     Args:
-      scale: (low, high), 0 <= low < high <= 1: τ is uniform between. The paper's is
-        (0.1, 0.8).
+      scale: (low, high), 0 <= low < high <= 1: τ is uniform between low and high. The
+        paper uses (0.1, 0.8), hence the default.
       axes: the axes of a batch that a box spans, as in `CutMix`: (2, 3) for images (B,
         C, H, W), (1,) to paste a whole series, made shorter. None for height and width
         of images and video with channels last.
-      per: "example" for a box per example, or "batch" for one for all.
-      probability: chance that an example (or the batch) is mixed at all, in [0, 1]; 0
-        only casts and encodes: right for validation data.
+      per: "example" for one box per example, or "batch" for one box for the whole
+        batch.
+      probability: chance that an example (or the batch) is mixed at all, in [0, 1]. 0
+        means no mixing, for validation data: it only casts and encodes.
       interpolation: of images: "bilinear" between the four nearest pixels, or
         "nearest". Neither smooths before it samples.
-      num_classes: integer labels are one-hot encoded to this many classes, integer
-        masks pixel by pixel.
+      num_classes: integer labels are one-hot encoded to this many classes. Integer
+        masks are encoded pixel by pixel.
       label_smoothing: ε in [0, 1), for integer labels.
       targets: "blend", or "pair" or "union" for targets without pixels.
-      ignore_label: what marks labels that are not known, such as 255 in masks.
+      ignore_label: the value of unknown labels, such as 255 in masks.
       integer_masks: True keeps masks as class ids.
       feature_keys: keys of dict elements that hold images.
       target_keys: keys of dict elements that hold targets.
@@ -74,7 +76,7 @@ class ResizeMix(Options, Mixer):
         the batch is static.
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
+      TypeError, ValueError: an argument is invalid; the message says which and why.
 
     Examples:
       >>> mixer = ResizeMix(num_classes=10)
@@ -99,7 +101,7 @@ class ResizeMix(Options, Mixer):
     blends_cells: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
-        """Refuses arguments that cannot be."""
+        """Refuses invalid arguments."""
         super().check_arguments()
         scale = checks.unit_range("scale", self.scale)
         object.__setattr__(self, "scale", scale)
@@ -122,7 +124,7 @@ class ResizeMix(Options, Mixer):
 
         Returns:
           `ResizeMixParams` with `scale` of shape ([num_batches,] B) and `place` of
-          shape ([num_batches,] B, d); 1 in place of B with `per="batch"`.
+          shape ([num_batches,] B, d). With `per="batch"` both have 1 in place of B.
 
         Examples:
           >>> ResizeMix().sample(4, seed=[1, 2]).scale.shape
@@ -156,18 +158,18 @@ class ResizeMix(Options, Mixer):
         return pasting.paste_recipe(self, box, first.features, resize)
 
     def check_spec(self, parts: Parts) -> None:
-        """Refuses batches in which no box can be pasted everywhere."""
+        """Refuses batches in which no box can be pasted into all parts."""
         pasting.check_spec(self, parts)
 
     def check_values(self, parts: Parts) -> list[tf.Operation]:
-        """Makes sizes raise that no spec could tell and that differ."""
+        """Checks sizes that no spec shows: they raise where they differ."""
         return pasting.check_values(self, parts)
 
 
 def _nearest(
     tensor: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, axis: int
 ) -> tf.Tensor:
-    """Resizes along one axis to [start, stop); the pixel whose centre is nearest."""
+    """Resizes along one axis to [start, stop), by the pixel whose centre is nearest."""
     _, twice, doubled, n = _coordinates(tensor, start, stop, axis)
     return _take(tensor, tf.clip_by_value(twice // doubled, 0, n - 1), axis)
 
@@ -177,7 +179,8 @@ def _bilinear(
 ) -> tf.Tensor:
     """Resizes along one axis to [start, stop), between the two nearest pixels."""
     length, twice, doubled, n = _coordinates(tensor, start, stop, axis)
-    # Pixel k is where its centre k + ½ is; none lie beyond the first and the last one.
+    # Pixel k lies at its centre k + ½. Places beyond the first or the last centre take
+    # the first or the last pixel.
     shifted = tf.clip_by_value(twice - length, 0, (n - 1) * doubled)
     below = shifted // doubled
     compute = tf.float64 if tensor.dtype == tf.float64 else tf.float32
@@ -191,7 +194,9 @@ def _bilinear(
 def _coordinates(
     tensor: tf.Tensor, start: tf.Tensor, stop: tf.Tensor, axis: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, int | tf.Tensor]:
-    """Centres (k + ½)·n / length of the source, as exact fractions.
+    """Where the box's pixels k are in the source: (k + ½)·n / length, as fractions.
+
+    The fractions are exact, in integers.
 
     Returns:
       length (B, 1), numerators (B, n), denominators 2·length (B, 1), and n.
@@ -203,7 +208,7 @@ def _coordinates(
 
 
 def _take(tensor: tf.Tensor, index: tf.Tensor, axis: int) -> tf.Tensor:
-    """Gathers along one axis, by indices (B, n) of each example or (1, n) of all."""
+    """Gathers along one axis, by indices (B, n), or (1, n) for all examples."""
     if index.shape[0] == 1:
         return tf.gather(tensor, index[0], axis=axis)
     index = tf.broadcast_to(index, [tf.shape(tensor)[0], tf.shape(index)[1]])
