@@ -1,4 +1,4 @@
-"""Mixing across data that are in memory: indices are shuffled, not examples."""
+"""Mixing across arrays in memory: row numbers are shuffled, not examples."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def from_tensors(
 
         (x, y)_k = mix((x, y)_π(k), (x, y)_π′(k); λ_k)
 
-    for two independent permutations π and π′ of all examples, other ones in every
-    epoch. It is what `two_streams` does with a full shuffle, and faster: only row
-    numbers are shuffled, and the mixing reads its rows where they are. The arrays are
-    in memory once, however many iterators there are; a checkpoint of an iterator holds
-    a seed and a position.
+    Here π and π′ are two independent permutations of all examples. Every epoch draws
+    new ones. `two_streams` with a full shuffle mixes in the same way. `from_tensors` is
+    faster: it shuffles only row numbers, and the mixing reads the rows where they are.
+    The arrays are in memory once, however many iterators there are. A checkpoint of an
+    iterator holds a seed and a position.
 
     Args:
-      tensors: `(x, y)`, `(x, y, sample_weight)` or a dict of arrays or tensors, which
-        may be nested, each of shape (N, ...). NumPy arrays are copied once; later
-        changes to them are not seen.
+      tensors: `(x, y)`, `(x, y, sample_weight)` or a dict of arrays or tensors, each of
+        shape (N, ...). The structure may be nested. NumPy arrays are copied once. Later
+        changes to them have no effect.
       mixer: how two batches become one, such as `tfmixup.MixUp`.
       batch_size: B, examples in a batch.
-      partner: other arrays of the same structure, dtypes and shapes, of any length, to
-        take the second permutation from, shuffled again as often as needed; None for
-        `tensors` themselves.
-      drop_remainder: drop a last batch of fewer than B examples, so that every shape is
-        static; TPUs need that.
+      partner: other arrays of the same structure, dtypes and shapes, of any length. The
+        second permutation is taken from these arrays, which are shuffled again as often
+        as needed. None takes both permutations from `tensors`.
+      drop_remainder: drop a last batch of fewer than B examples. Every shape is then
+        static, which TPUs need.
       keep_originals: emit every batch of the first order too, cast and encoded but not
-        mixed. True emits it before its mixed batch: twice the length. "same_batch"
-        makes one batch of 2·B examples, first the originals: the mean of a loss is then
-        half of originals and half of mixed examples, as in RegMixup.
-      seed: the same integer and the same arrays give the same stream, epoch after epoch
-        (each of which differs from the last), for any number of parallel calls. None
-        gives another stream in every run, also where an iterator begins after a
-        checkpoint was restored. As everywhere in tf.data, a seed set by
-        `tf.random.set_seed` takes part too.
+        mixed. True emits it before its mixed batch, which doubles the length.
+        "same_batch" makes one batch of 2·B examples, first the originals. The mean of a
+        loss is then half of originals and half of mixed examples, as in RegMixup.
+      seed: the same integer and the same arrays give the same stream, epoch after
+        epoch, for any number of parallel calls. Each epoch differs from the last. None
+        gives another stream in every run. An iterator that is started after a
+        checkpoint was restored then gives another stream, too. As everywhere in
+        tf.data, a seed set by `tf.random.set_seed` takes part too.
 
     Returns:
       A dataset of mixed batches of the same structure, with static shapes and known
@@ -66,9 +66,9 @@ def from_tensors(
     Raises:
       TypeError, KeyError: an argument is of a wrong kind, or the arrays cannot be
         mixed.
-      ValueError: the same, or there is a class label outside [0, num_classes): all
-        labels are looked at before the dataset is returned.
-      RuntimeError: it is called inside a tf.function.
+      ValueError: the same, or a class label is outside [0, num_classes). All labels are
+        checked before the dataset is returned.
+      RuntimeError: `from_tensors` is called inside a tf.function.
 
     Examples:
       >>> x, y = tf.zeros([64, 8]), tf.range(64) % 3
@@ -147,20 +147,20 @@ def _spec(nest: Any, size: int | None) -> Any:
 
 
 def _as_tensors(name: str, nest: Any) -> Any:
-    """Makes a tensor in host memory of every array of a nest of tuples and dicts.
+    """Turns every array of a nest of tuples and dicts into a tensor in host memory.
 
-    A NumPy array is copied once, so that nobody can change it afterwards; a tensor is
-    taken as it is.
+    A NumPy array is copied once, so that later changes to it have no effect. A tensor
+    is used as it is.
 
     Args:
-      name: of the argument, named in errors.
+      name: the argument's name, for errors.
       nest: arrays or tensors, each of shape (N, ...).
 
     Returns:
       A nest of the same structure.
 
     Raises:
-      TypeError: something is a dataset, ragged, sparse, or not an array at all.
+      TypeError: a part is a dataset, ragged, sparse, or not an array at all.
     """
     if isinstance(nest, tf.data.Dataset):
         raise TypeError(
@@ -186,7 +186,7 @@ def _tensor(name: str, value: Any) -> tf.Tensor:
     if isinstance(value, (tf.Tensor, tf.Variable)):
         return tf.identity(value)
     try:
-        # A list of Python floats is float32 to TensorFlow, float64 to NumPy.
+        # TensorFlow makes float32 of a list of Python floats. NumPy makes float64.
         if isinstance(value, (list, int, float)):
             return tf.convert_to_tensor(value)
         array = np.asarray(value)
@@ -203,14 +203,18 @@ def _tensor(name: str, value: Any) -> tf.Tensor:
     )
 
 
-# TensorFlow takes memory that starts at a multiple of this as it is, and copies other:
-# EIGEN_MAX_ALIGN_BYTES, at most 64, in `TF_NewTensor` of
+# TensorFlow uses memory as it is if its address is a multiple of this number of bytes,
+# and copies other memory. The number is EIGEN_MAX_ALIGN_BYTES, at most 64, in
+# `TF_NewTensor` of
 # https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/c/tf_tensor.cc
 _ALIGNMENT = 64
 
 
 def _copy(array: np.ndarray) -> tf.Tensor:
-    """`tf.constant(array)`, which copies twice, the second time for the alignment."""
+    """Makes the tensor `tf.constant(array)` with one copy of the array.
+
+    `tf.constant` copies twice, the second time for the alignment.
+    """
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
     start = -memory.__array_interface__["data"][0] % _ALIGNMENT
     rows = memory[start : start + array.nbytes]
@@ -223,7 +227,7 @@ def _length(name: str, nest: Any) -> int:
     """N, the number of examples in a nest of tensors of shape (N, ...).
 
     Raises:
-      ValueError: they differ in it, have none, or it is 0.
+      ValueError: the tensors differ in N, one of them is a scalar, or N is 0.
     """
     shapes = [tensor.shape for tensor in tf.nest.flatten(nest)]
     sizes = {int(shape[0]) for shape in shapes if shape.rank}
@@ -239,12 +243,12 @@ def _length(name: str, nest: Any) -> int:
     return size
 
 
-# Labels looked at together.
+# The number of examples whose labels are checked together.
 _LABELS_AT_ONCE = 1 << 14
 
 
 def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
-    """Refuses bad labels now, and not in the batch that they turn up in."""
+    """Refuses bad labels now, instead of while the batch that has them is mixed."""
 
     def part(start: int, stop: int) -> Parts:
         return elements.map_parts(lambda tensor: tensor[start:stop], parts)
@@ -277,7 +281,7 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
 
 
 class _Orders(NamedTuple):
-    """Indices of the examples of an epoch: two orders that are to be mixed."""
+    """The two orders of an epoch, as row numbers. Their examples are mixed."""
 
     first: tf.Tensor  # (N,)
     second: tf.Tensor  # (N,)
@@ -286,20 +290,20 @@ class _Orders(NamedTuple):
 def _orders(
     length: int, partner_length: int, seed: int | None
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Streams the orders of one epoch again and again, other ones in every epoch.
+    """Repeats the orders of one epoch without end. Every epoch has other orders.
 
-    They are made when an epoch begins, from a seed of its own. That seed is all that a
-    checkpoint has to save of them.
+    The orders are drawn when an epoch begins, from a seed of this epoch. A checkpoint
+    saves only the seed, not the orders.
 
     Args:
-      length: N, examples of the first stream.
-      partner_length: examples of the second stream, which is repeated up to N, each
-        time in another order, or cut off there.
-      seed: of this stage, or None.
+      length: N, the number of examples of the first stream.
+      partner_length: the number of examples of the second stream. A shorter stream is
+        repeated up to N, each time in another order. A longer one is cut off at N.
+      seed: the seed of this stage, or None.
 
     Returns:
-      An endless dataset of the same `_Orders`, and the random source that it depends
-      on, which `keep_epochs` needs.
+      An endless dataset of the same `_Orders`, and the random source that this dataset
+      depends on. `keep_epochs` needs the source.
     """
 
     def epoch(two: tf.Tensor) -> tf.data.Dataset:
@@ -311,13 +315,13 @@ def _orders(
         return tf.data.Dataset.from_tensors(orders).repeat()
 
     words = seeding.words(seed)
-    # The first epoch of the inner dataset does not end. What the outer repeat does is
-    # to tell tf.data so, which cannot see into a flat_map.
+    # The dataset that `epoch` returns never ends, so the outer repeat repeats nothing.
+    # It tells tf.data, which cannot see into a flat_map, that the stream is endless.
     return elements.flat_map_elements(words, epoch).repeat(), words
 
 
 def _permutations(length: int, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """The first `count` of one permutation of `length` numbers after the other."""
+    """Permutations of `length` numbers, one after another, cut off at `count`."""
     dtype = tf.int32 if max(length, count) <= tf.int32.max // 2 else tf.int64
     numbers = tf.range(length, dtype=dtype)
 
@@ -343,13 +347,14 @@ def _mix(
     whole: bool,
     keep_originals: bool | Literal["same_batch"],
 ) -> Callable[[Any], Any]:
-    """The map function: a batch's number, orders and parameters to a mixed batch."""
+    """The map function, from a batch's number, orders and draws to the mixed batch."""
     mixer, options = plan.mixer, plan.mixer.options
-    # tf.data copies large tensors that a function captures when it optimises the
-    # pipeline. It does not look into an Optional.
+    # When tf.data optimises a pipeline, it copies large tensors that a function
+    # captures. It does not look into an Optional, so the arrays are held in one.
     held = tf.experimental.Optional.from_value(arrays)
 
-    # Compiled as one function, the mixing reads the rows where they are.
+    # Gathering and mixing are compiled as one function, so that the mixing reads the
+    # rows where they are.
     @tf.function(jit_compile=bool(options.jit_compile), autograph=False)
     def mix_rows(first: Parts, second: Parts, rows: _Orders, params: Any) -> Any:
         return plan.mix_unchecked(
@@ -368,7 +373,8 @@ def _mix(
             params = tf.nest.map_structure(lambda p: p[:n], params)
         first_parts, second_parts = mixer.split(first), mixer.split(second)
         original, mixed = mix_rows(first_parts, second_parts, rows, params)
-        # What is left out may be strings, which XLA does not know.
+        # The parts that are not mixed may be strings, which XLA does not support. They
+        # are gathered outside the compiled function.
         others = _gather(elements.left_out(first, first_parts), rows.first)
         joined = plan.joined(original, mixed, elements.with_left_out(first, others))
         return stages.one_batch(*joined) if keep_originals == "same_batch" else joined

@@ -1,4 +1,4 @@
-"""Mixing within a batch: every example with another one of the same batch."""
+"""Mixing within a batch: every example with another example of the same batch."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ def in_batch(
 
         (x, y)_i ← mix((x, y)_i, (x, y)_π(i); λ_i)
 
-    where π(i) ≠ i is any other example of the batch with equal chance, and everybody is
-    a partner once. The dataset is read only once; the paper found this to work as well
-    as two streams. Shuffle before batching, anew in every epoch: the partners of a
-    batch are a cyclic shift of it, so that they are only as random as the batches.
+    The partner π(i) ≠ i is any other example of the batch, with equal probability.
+    Every example is a partner exactly once. The dataset is read only once. The paper
+    found mixing within a batch to work as well as two streams. Shuffle before batching,
+    anew in every epoch. The partners of a batch are a cyclic shift of the batch, so the
+    pairs are only as random as the batches.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
       seed: the same integer and the same batches give the same stream, epoch after
-        epoch (each of which differs from the last), for any number of parallel calls.
-        None gives another stream in every run. As everywhere in tf.data, a seed set by
+        epoch, for any number of parallel calls. Each epoch differs from the last. None
+        gives another stream in every run. As everywhere in tf.data, a seed set by
         `tf.random.set_seed` takes part too.
 
     Returns:
       A function for `Dataset.apply`, from batched elements `(x, y)`,
       `(x, y, sample_weight)` or dicts to mixed batches of the same structure, shapes
-      and cardinality. A batch of one has no partner and is returned unmixed: cast and
-      encoded.
+      and cardinality. In a batch of one the example has no partner. It is cast and
+      encoded, but not mixed.
 
     Raises:
-      TypeError, ValueError, KeyError: at once or when applied, if an argument or the
-        dataset's element_spec is one that cannot be mixed.
+      TypeError, ValueError, KeyError: an argument is invalid, or the dataset's
+        element_spec cannot be mixed. The error comes at once or when the function is
+        applied.
       tf.errors.InvalidArgumentError: while iterating, at a class label outside
         [0, num_classes).
 
@@ -90,7 +92,7 @@ def in_batch(
             return elements.join(mixed, batch)
 
         mixed = stages.map_batches([dataset, draws], mix)
-        # The dataset too: the shuffle before the batches counts its epochs as well.
+        # Pass the dataset too: its shuffle before the batches also counts its epochs.
         return stages.keep_epochs(mixed, words, dataset)
 
     return apply

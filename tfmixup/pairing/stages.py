@@ -1,4 +1,4 @@
-"""What the ways of pairing share: their arguments, draws, mixing, and epochs."""
+"""What all ways of pairing share: arguments, draws, mixing, and epochs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_arguments(
     seed: Any,
     keep_originals: Any = False,
 ) -> int:
-    """Checks what the ways of pairing have in common; returns the batch size."""
+    """Checks the arguments that all ways of pairing have. Returns the batch size."""
     check_mixer(mixer)
     checks.boolean("drop_remainder", drop_remainder)
     checks.choice("keep_originals", keep_originals, (False, True, "same_batch"))
@@ -56,7 +56,7 @@ def check_mixer(mixer: Any) -> None:
 
 
 def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Makes (x, y) of (x, y, None), which Keras takes for no sample weights."""
+    """Turns (x, y, None) into (x, y). In Keras, None means no sample weights."""
     spec = dataset.element_spec
     if not (isinstance(spec, tuple) and len(spec) == 3):
         return dataset
@@ -67,7 +67,7 @@ def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:
-    """Refuses so few examples that there would be no batch."""
+    """Refuses a dataset with too few examples for one batch."""
     if drop_remainder and 0 < length < batch_size:
         raise ValueError(
             f"the dataset has {length} examples, fewer than batch_size="
@@ -77,11 +77,11 @@ def check_length(length: int, batch_size: int, drop_remainder: bool) -> None:
 
 
 class Draws(NamedTuple):
-    """What is random in one batch.
+    """The random draws for one batch.
 
     Attributes:
-      params: the mixer's.
-      partner: int32 (B,), for pairing within the batch; () for two batches.
+      params: the mixer's parameters.
+      partner: int32 (B,), the partners within the batch; () if two batches are mixed.
     """
 
     params: Any
@@ -95,17 +95,17 @@ _DRAWS_AT_ONCE = 8192
 def draw_stream(
     mixer: Mixer, batch_size: int, seed: int | None, *, in_batch: bool = False
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Streams what is random in one batch after the other, without end.
+    """Streams the random draws for one batch after another, without end.
 
     Args:
-      mixer: draws the parameters.
+      mixer: the mixer that draws the parameters.
       batch_size: B.
-      seed: of this stage, or None.
+      seed: the seed of this stage, or None.
       in_batch: draw partners within the batch too.
 
     Returns:
-      The stream of `Draws`, and the `seeding.words` that it depends on, which
-      `keep_epochs` needs.
+      The stream of `Draws`, and the `seeding.words` that the stream depends on.
+      `keep_epochs` needs the words.
     """
     words = seeding.words(seed)
     at_once = max(1, _DRAWS_AT_ONCE // batch_size)
@@ -137,7 +137,7 @@ def draw(
 def map_batches(
     streams: Sequence[tf.data.Dataset], mix: Callable[[Any], Any]
 ) -> tf.data.Dataset:
-    """Maps zipped streams by a function of their elements, in order, in parallel."""
+    """Zips streams and maps their elements by a function, in parallel and in order."""
     return elements.map_elements(
         tf.data.Dataset.zip(tuple(streams)),
         mix,
@@ -151,38 +151,39 @@ def keep_epochs(
 ) -> tf.data.Dataset:
     """Makes a checkpoint remember how many epochs the random stages have begun.
 
-    `Dataset.shuffle` and `Dataset.random` count their epochs in a generator of seeds
-    and save that count with their iterator. A stage that works ahead, such as a
-    parallel map, may have come to the end of the epoch when a checkpoint is taken;
-    tf.data has then dropped the iterators below it, and the count with them, so that
-    `dataset.repeat()` restored from there would repeat the orders and the λ of earlier
-    epochs. Here a second set of iterators over the same random stages is kept beside
-    the pipeline. Nothing is ever read from it; it lives until the epoch is really over,
-    and saves the count.
+    `Dataset.shuffle` and `Dataset.random` count their epochs in a generator of seeds,
+    and save the count with their iterator. A stage that works ahead, such as a parallel
+    map, may have come to the end of the epoch when a checkpoint is taken. tf.data has
+    then dropped the iterators below this stage, and the count with them. A
+    `dataset.repeat()` restored from the checkpoint would repeat the orders and the λ of
+    earlier epochs. Here a second set of iterators over the same random stages is kept
+    beside the pipeline. Nothing is ever read from these iterators. They live until the
+    epoch is really over, and save the count.
 
     Args:
       mixed: the pipeline.
-      words: the `seeding.words` that it draws from.
-      *others: its other datasets that draw other randomness in every epoch.
+      words: the `seeding.words` that the pipeline draws from.
+      *others: the pipeline's other datasets that draw anew in every epoch.
 
     Returns:
       A dataset of the same elements and cardinality.
     """
-    # A function that returns an argument is no work for an iterator.
+    # A map whose function only returns an argument costs an iterator nothing.
     never_read = elements.map_elements(
         tf.data.Dataset.zip((words, *others)), lambda each: each[0]
     )
     anything = tf.data.Dataset.random(seed=0).batch(2, drop_remainder=True)
-    # Sharded, each of them would be a question to the dispatcher of tf.data service.
+    # If tf.data service sharded the ones, a worker would ask the dispatcher for each.
     ones = tf.data.Dataset.from_tensors(tf.constant(1, tf.int64)).repeat()
     keeper = tf.data.Dataset.choose_from_datasets(
         [never_read, anything], unsharded(ones), stop_on_empty_dataset=True
     )
-    # Saved and restored in this order, so that a stage still at work has the last word
-    # on counts that change within an epoch, as a repeated partner's does. A zip with an
-    # endless dataset keeps the length without an assert, which sharding would break.
+    # tf.data saves and restores a zip in this order. A stage of `mixed` that is still
+    # at work therefore has the last word on counts that change within an epoch, such as
+    # the count of a repeated partner. The keeper is endless, so the zip has the length
+    # of `mixed`. This needs no assert of the length, which sharding would break.
     both = tf.data.Dataset.zip((keeper, mixed))
-    # Not a map, which tf.data makes a parallel one that works ahead.
+    # Use a scan here. tf.data makes a map parallel, and a parallel map works ahead.
     return both.scan(
         tf.constant(0),
         tf.autograph.experimental.do_not_convert(lambda state, both: (state, both[1])),
@@ -192,12 +193,12 @@ def keep_epochs(
 def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Lets each worker of tf.data service read all of a dataset, sharded or not.
 
-    `ShardingPolicy.DYNAMIC` hands out the splits of each source in the graph by itself.
-    A worker whose passes over a source are all empty, as those over a cache are that
-    was filled with nothing, never leaves a `repeat`:
+    `ShardingPolicy.DYNAMIC` hands out the splits of each source in the graph
+    independently. If all passes of a worker over a source are empty, the worker never
+    leaves a `repeat`. Passes over a cache that was filled with nothing are empty:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/kernels/data/repeat_dataset_op.cc
-    What the function of a `flat_map` returns gets no splits, and reads everything.
-    `Dataset.random` asks for none.
+    A dataset that the function of a `flat_map` returns gets no splits, and reads
+    everything. `Dataset.random` asks for no splits.
     """
     one = tf.data.Dataset.random(seed=0).take(1)
     whole = elements.flat_map_elements(one, lambda _: dataset)
@@ -208,7 +209,7 @@ def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def one_batch(original: Any, mixed: Any) -> Any:
-    """One element of 2·B examples: the original ones, then the mixed ones."""
+    """One element of 2·B examples: first the originals, then the mixed examples."""
     return tf.nest.map_structure(_concatenate, original, mixed)
 
 
@@ -226,7 +227,7 @@ def _concatenate(first: Any, second: Any) -> Any:
 
 
 def with_originals(both: tf.data.Dataset) -> tf.data.Dataset:
-    """Turns elements (original, mixed) into original, mixed, twice the length."""
+    """Turns each element (original, mixed) into two elements, first the original."""
 
     def each(element: tuple[Any, Any]) -> tf.data.Dataset:
         original, mixed = map(tf.data.Dataset.from_tensors, element)

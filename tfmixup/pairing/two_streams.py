@@ -14,8 +14,8 @@ from tfmixup.pairing import stages
 
 __all__ = ["two_streams"]
 
-# One is copied together while the next is read. No more: batches in the making are held
-# in memory and saved in checkpoints.
+# tf.data copies one batch together while it reads the next. A larger number would hold
+# more unfinished batches in memory, and save them in checkpoints.
 _BATCHES_AT_ONCE = 2
 
 
@@ -32,50 +32,53 @@ def two_streams(
     padding_values: Any = None,
     seed: int | None = None,
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Mixes batches of a shuffled dataset with batches of it shuffled again.
+    """Mixes batches of a shuffled dataset with batches of a second shuffle.
 
         (x, y)_k = mix((x, y)_π(k), (x, y)_π′(k); λ_k)
 
-    for two independent shuffles π and π′ of the dataset: partners come from the whole
-    dataset, not from the same batch. The dataset is read twice; where reading it is
-    expensive (decoding JPEGs), `cache()` it or use `in_batch`. A cache in a file must
-    have been filled by a full pass before, since two readers may not fill it at once.
-    Under dynamic sharding of tf.data service workers share the first stream, and each
+    Here π and π′ are two independent shuffles of the dataset. Partners come from the
+    whole dataset, not from the same batch. The dataset is read twice. If reading is
+    expensive (decoding JPEGs), `cache()` the dataset or use `in_batch`. Fill a cache in
+    a file by a full pass before, since two readers may not fill it at once. Under
+    dynamic sharding of tf.data service, workers share the first stream. Each worker
     takes partners from the whole dataset.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
       batch_size: B, examples in a batch.
-      partner: another dataset of the same structure, dtypes and shapes to take the
-        second stream from, repeated as needed; None for the dataset itself.
+      partner: another dataset of the same structure, dtypes and shapes. The second
+        stream is taken from it, and repeats it as needed. None takes both streams from
+        the dataset itself.
       shuffle_buffer_size: examples in each of the two shuffle buffers. At least the
         number of examples gives a full shuffle. The buffers are saved in an iterator's
         checkpoint.
-      drop_remainder: drop a last batch of fewer than B examples, so that every shape is
-        static; TPUs need that.
+      drop_remainder: drop a last batch of fewer than B examples. Every shape is then
+        static, which TPUs need.
       keep_originals: emit every batch of the first stream too, cast and encoded but
-        not mixed. True emits it before its mixed batch: twice the length. "same_batch"
-        makes one batch of 2·B examples, first the originals: the mean of a loss is then
-        half of originals and half of mixed examples, as in RegMixup.
+        not mixed. True emits it before its mixed batch, which doubles the length.
+        "same_batch" makes one batch of 2·B examples, first the originals. The mean of a
+        loss is then half of originals and half of mixed examples, as in RegMixup.
       padded_shapes: for examples of different length, as in `Dataset.padded_batch`: a
         nest like the elements, such as `([None], [])` for waveforms and scalar labels.
-        Each batch is padded to its longest example, and two batches to the longer of
-        both before they are mixed. None for examples of one shape.
+        Each batch is padded to its longest example. Two batches are padded to the
+        longer of both before they are mixed. None for examples of one shape.
       padding_values: what to pad with, as in `Dataset.padded_batch`: None for zeros.
-      seed: the same integer and the same data give the same stream, epoch after epoch
-        (each of which differs from the last), for any number of parallel calls. None
-        gives another stream in every run, also where an iterator begins after a
-        checkpoint was restored. As everywhere in tf.data, a seed set by
+      seed: the same integer and the same data give the same stream, epoch after epoch,
+        for any number of parallel calls. Each epoch differs from the last. None gives
+        another stream in every run. An iterator that is started after a checkpoint was
+        restored then gives another stream, too. As everywhere in tf.data, a seed set by
         `tf.random.set_seed` takes part too.
 
     Returns:
       A function for `Dataset.apply`, from unbatched elements `(x, y)`,
-      `(x, y, sample_weight)` or dicts to mixed batches of the same structure, with
-      every static shape they can have and the cardinality of the dataset in batches.
+      `(x, y, sample_weight)` or dicts to mixed batches of the same structure. All
+      shapes that can be static are static. The cardinality is that of the dataset in
+      batches.
 
     Raises:
-      TypeError, ValueError, KeyError: at once or when applied, if an argument or the
-        dataset's element_spec is one that cannot be mixed.
+      TypeError, ValueError, KeyError: an argument is invalid, or the dataset's
+        element_spec cannot be mixed. The error comes at once or when the function is
+        applied.
       tf.errors.InvalidArgumentError: while iterating, at a class label outside
         [0, num_classes).
 
@@ -132,8 +135,9 @@ def two_streams(
             _buffer_size(dataset, shuffle_buffer_size),
             seed=seeding.stream_seed(seed, "first stream"),
         )
-        # A dataset of known length yields as many examples again; of another one it is
-        # not certain (a random filter), and a partner may be shorter.
+        # A dataset of known length yields the same number of examples in both streams.
+        # A dataset of unknown length may not (a random filter), and a partner may be
+        # shorter than the dataset.
         repeated = partner is not None or _unknown_length(dataset)
         source = dataset if partner is None else partner
         second = _second_stream(
@@ -146,13 +150,14 @@ def two_streams(
             mixer, batch_size, seeding.stream_seed(seed, "parameters")
         )
 
-        # Reading further ahead, a stream of passes is more often in another one when a
-        # checkpoint is taken.
+        # A stream of passes over a dataset of unknown length does not read further
+        # ahead. It would more often be in another pass when a checkpoint is taken.
         passes = repeated and _unknown_length(source)
         at_once = None if passes else _BATCHES_AT_ONCE
         padding = (padded_shapes, padding_values)
         first_batches = _batched(first, batch_size, *padding, drop_remainder, at_once)
-        # Sharded, the second stream could end before the first, or never.
+        # If tf.data service sharded the second stream, it could end before the first,
+        # or never.
         partners = stages.unsharded(second)
         second_batches = _batched(
             partners, batch_size, *padding, drop_remainder or repeated, at_once
@@ -181,7 +186,7 @@ def two_streams(
             return mixed
 
         mixed = stages.map_batches([first_batches, second_batches, draws], mix)
-        # The datasets too: a shuffle of their own counts its epochs as well.
+        # Pass the datasets too: a shuffle inside them also counts its epochs.
         read = [dataset] if partner is None else [dataset, partner]
         mixed = stages.keep_epochs(mixed, words, first, second, *read)
         return stages.with_originals(mixed) if keep_originals is True else mixed
@@ -216,7 +221,8 @@ _EMPTY_PARTNER = "partner is empty: it has no example to give."
 
 
 def _buffer_size(dataset: tf.data.Dataset, wanted: int) -> int:
-    # Empty places of a buffer make checkpoints large and slow.
+    # A buffer larger than the dataset has empty places, which make checkpoints large
+    # and slow.
     length = checks.cardinality(dataset)
     return min(wanted, length) if length > 0 else wanted
 
@@ -231,29 +237,31 @@ def _second_stream(
     """Shuffles the dataset that partners come from, and repeats it where needed.
 
     Args:
-      dataset: of any length.
-      buffer_size: of the shuffle, in examples.
-      seed: of this stage, or None.
-      repeated: pass after pass without end, never in the order of before.
+      dataset: a dataset of any length.
+      buffer_size: the size of the shuffle buffer, in examples.
+      seed: the seed of this stage, or None.
+      repeated: repeat the dataset without end, in another order in every pass.
     """
     if not repeated:
         return dataset.shuffle(buffer_size, seed=seed)
     if checks.cardinality(dataset) > 0:
-        # One shuffle of all passes. A repeated shuffle counts its passes, and might go
-        # on counting while a checkpoint is taken.
+        # Shuffle after repeat, so that one shuffle is for all passes. A repeated
+        # shuffle counts its passes, and might go on counting while a checkpoint is
+        # taken.
         return dataset.repeat().shuffle(buffer_size, seed=seed)
-    # The options, none, keep tf.data from fusing shuffle and repeat into a stage that
-    # fills its buffer with several epochs of examples.
+    # The empty options stand between shuffle and repeat, so that tf.data does not fuse
+    # both. The fused stage would fill its buffer with several epochs of examples.
     once = dataset.shuffle(buffer_size, seed=seed).with_options(tf.data.Options())
     return _or_fail(once.repeat(), f"tfmixup.two_streams: {_EMPTY_PARTNER}")
 
 
 def _or_fail(endless: tf.data.Dataset, message: str) -> tf.data.Dataset:
-    """Lets an endless dataset raise at its end, which only an empty one has."""
+    """Raises at the end of a repeated dataset, which only an empty dataset reaches."""
 
     def fail(number: tf.Tensor) -> tf.data.Dataset:
         with tf.control_dependencies([tf.debugging.Assert(number < 0, [message])]):
-            # A dataset, since no example can be made of every kind of extra key.
+            # Return an empty dataset of the same spec. An example to return cannot be
+            # made for every kind of extra key.
             return endless.take(tf.identity(number))
 
     failing = elements.flat_map_elements(tf.data.Dataset.range(1), fail)
@@ -293,10 +301,10 @@ def _batched(
 
 
 def _of_one_shape(dataset: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Lets examples of several shapes raise before TensorFlow batches them.
+    """Raises if examples have different shapes, before TensorFlow batches them.
 
-    A size that the spec does not tell may be the same in all examples, as it often is
-    where a generator yields them.
+    A size that the spec leaves unknown may be the same in all examples. This is often
+    so if a generator yields the examples.
     """
     spec = dataset.element_spec
     named = _named_components("element", spec)
@@ -343,7 +351,7 @@ def _size_unknown(spec: Any) -> bool:
 
 
 def _named_components(name: str, nest: Any) -> dict[str, Any]:
-    """Every component of an element, by what one would write: element[0]['image']."""
+    """Every component of an element, by its expression, such as element[0]['image']."""
     if isinstance(nest, dict):
         parts = list(nest.items())
     elif isinstance(nest, tuple):
@@ -357,7 +365,7 @@ def _named_components(name: str, nest: Any) -> dict[str, Any]:
 
 
 def _values_like(spec: Any, padding_values: Any) -> Any:
-    """What every component of an element is padded with: a nest like its spec.
+    """The padding value of every component of an element, in a nest like its spec.
 
     Args:
       spec: the element_spec.
@@ -384,7 +392,7 @@ def _to_same_length(first: Parts, second: Parts, values: Parts) -> tuple[Parts, 
 
 
 def _kept_to_same_length(first: Any, second: Any, values: Any, mixer: Mixer) -> Any:
-    """Pads what is named to be kept of the first batch as its features are padded."""
+    """Pads the `keep_keys` of the first batch in the same way as its features."""
     one, other, value = (
         elements.left_out(element, mixer.split(element))
         for element in (first, second, values)
@@ -401,7 +409,7 @@ def _pad(tensor: tf.Tensor, like: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     if not any(varies):
         return tensor
     missing = tf.maximum(tf.shape(like) - tf.shape(tensor), 0)
-    # Not the batch: a partner of the last, shorter batch is cut.
+    # Do not pad the batch dimension. If the last batch is shorter, its partner is cut.
     missing *= tf.constant([0, *varies], tf.int32)
     padded = tf.pad(
         tensor, tf.stack([tf.zeros_like(missing), missing], 1), constant_values=value
