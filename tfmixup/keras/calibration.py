@@ -1,4 +1,4 @@
-"""Undoing at prediction what training with mixup does to labels."""
+"""Undoes in predictions what training with mixup did to the labels."""
 
 from __future__ import annotations
 
@@ -14,55 +14,56 @@ from tfmixup.mixers.mixup import MixUp
 
 __all__ = ["unmix"]
 
-# Where Keras clips probabilities, too, before it takes their logarithm.
+# Keras clips probabilities at the same value before it takes their logarithm.
 _LEAST = 1e-7
-# How far from 1 the sum of a row may be: float16 and bfloat16 round so far.
+# The sum of a row may differ from 1 by this much, as float16 and bfloat16 round so far.
 _SUM_TOLERANCE = 0.01
 
 
 @checks.named("tfmixup.keras.unmix")
 def unmix(probabilities: Any, mixer: MixUp, class_shares: Any) -> np.ndarray:
-    """Undoes the shrinking of labels in what a network trained with mixup predicts.
+    """Undoes mixup's shrinking of labels in the predictions of a trained network.
 
         p′ ∝ max(ȳ + (p − ȳ) / θ̄, 1e-7),   θ̄ = E[max(λ, 1 − λ)]
 
-    The larger part of a mixed example (x, y) has the share max(λ, 1 − λ). The smaller
-    part is drawn from all of the data, whose means are x̄ and ȳ. So the mixed example
-    and its label are, on average over λ and the smaller part,
+    In a mixed example, let (x, y) be the part with the larger share, max(λ, 1 − λ). The
+    smaller part is drawn from all of the data, whose means are x̄ and ȳ. So the mixed
+    example and its label are, on average over λ and the smaller part,
 
         x̄ + θ̄·(x − x̄)   and   ȳ + θ̄·(y − ȳ)
 
-    A network that has learnt these labels is too modest about x. The formula is the
+    A network that has learnt these labels is underconfident about x. The formula is the
     inverse of the second map. Classes that are equally frequent keep their order.
 
-    The paper derives both maps. At prediction it applies the first one to the input and
-    the inverse of the second one to the logits. This function leaves the input as it is
-    and rescales probabilities, which stay a distribution.
+    The paper derives both maps. At prediction the paper applies the first map to the
+    input and the inverse of the second map to the logits. This function leaves the
+    input as it is and rescales probabilities, which stay a distribution.
 
-    A probability below (1 − θ̄)·ȳ is less than mixed labels had on average. It becomes
-    1e-7, and costs 16 in the cross-entropy where its class is the right one. A network
-    that has learnt wrong labels by heart is not too modest, and gets worse. Compare
-    cross-entropy and calibration on validation data first. See docs/evidence.md.
+    On average, mixed labels give a class at least (1 − θ̄)·ȳ. A smaller probability
+    becomes 1e-7. This costs 16 in the cross-entropy if the class is the right one. A
+    network that has memorised wrong labels is not underconfident, and `unmix` makes its
+    predictions worse. Compare cross-entropy and calibration on validation data first.
+    See docs/evidence.md.
 
     Args:
       probabilities: (..., C), an array or tensor of any float dtype: class
         probabilities, such as `model.predict` of a model that ends with a softmax.
       mixer: the `tfmixup.MixUp` of the training, with `targets="blend"`. Its
         `label_smoothing` ε is not undone: ȳ is smoothed too, and p′ are predictions of
-        smoothed labels. Where `keep_originals` was used, half of the examples were
-        unmixed; give a mixer of half the `probability`.
+        smoothed labels. With `keep_originals`, half of the training examples were not
+        mixed. Give a mixer of half the `probability` then.
       class_shares: (C,), the share of each class among the training labels, or its
-        count: they are divided by their sum. Wrong labels count as they were trained
-        on. `tfmixup.class_counts` counts.
+        count. They are divided by their sum. Wrong labels count as the classes that
+        they name in training. `tfmixup.class_counts` counts.
 
     Returns:
       float32 NumPy array (..., C), whose rows sum to 1. θ̄ is exact for Beta(α, α).
-      With `lam_range` or `distribution` it is the mean of 2²⁰ seeded draws, whose
+      With `lam_range` or `distribution`, θ̄ is the mean of 2²⁰ seeded draws, and its
       standard error is below 0.0003.
 
     Raises:
-      TypeError, ValueError: an argument cannot be; the message says which and why.
-      RuntimeError: it is called inside a tf.function.
+      TypeError, ValueError: an argument is invalid. The message says which and why.
+      RuntimeError: `unmix` is called inside a tf.function.
 
     Examples:
       >>> mixer = tfmixup.MixUp(1.0, num_classes=2)  # θ̄ = 3/4
@@ -114,7 +115,7 @@ def _check_mixer(mixer: Any) -> None:
 
 
 def _checked(probabilities: Any) -> np.ndarray:
-    """float64 (..., C), whose rows sum to 1, nearly."""
+    """The probabilities as float64 (..., C). Their rows sum to about 1."""
     checks.eager("probabilities")
     try:
         p = np.asarray(keras.ops.convert_to_numpy(probabilities)).astype(np.float64)
@@ -150,7 +151,7 @@ _DRAWS, _SEED = 1 << 20, (0, 0)
 
 
 def _mean_larger_share(mixer: MixUp) -> float:
-    """θ̄ = E[max(λ, 1 − λ)], where λ = 1 for what is not mixed."""
+    """θ̄ = E[max(λ, 1 − λ)], with λ = 1 for an example that is not mixed."""
     if mixer.is_off():
         return 1.0
     if mixer.distribution is None and mixer.lam_range is None:

@@ -18,27 +18,29 @@ _NAME = "tfmixup.keras.PairLoss"
 @keras.saving.register_keras_serializable(package="tfmixup")
 @elements.never_convert
 class PairLoss(keras.losses.Loss):
-    """Makes of a loss the loss of a pair of targets.
+    """Turns a loss into the loss of a pair of targets.
 
         λ·loss(y_i, p) + (1 − λ)·loss(y_j, p)
 
-    example by example, before sample weights, masks and the reduction, which are the
-    given loss's. Of a cross-entropy that is the cross-entropy with the soft label
-    λ·y_i + (1 − λ)·y_j; CTC and others have no soft labels. `PairModel` uses it by
-    itself; for a training loop of your own, call it.
+    The formula holds for each example. Sample weights, masks and the reduction of the
+    given loss are applied afterwards. For a cross-entropy, the formula is the
+    cross-entropy with the soft label λ·y_i + (1 − λ)·y_j. CTC and other losses have no
+    soft labels. `PairModel` makes a `PairLoss` of each loss. In a training loop of your
+    own, make and call it yourself.
 
-    Where λ is exactly 1 or 0, the label that has no share is never looked at: its loss
-    may be infinite or not a number, and 0 times that would be NaN.
+    If λ is exactly 1 or 0, one label has no share, and its loss is not computed. That
+    loss may be infinite or NaN, and 0 times the loss would be NaN.
 
     Args:
       loss: a `keras.losses.Loss`, a function of (y_true, y_pred), or its name in Keras.
-        It must give one value for each example (or for each of its positions).
-      name: as Keras shows it; None for the loss's own.
+        The loss must give one value for each example, or for each position of each
+        example.
+      name: as Keras shows it; None for the name of the given loss.
 
     Raises:
-      ValueError: the loss leaves a class out (`ignore_class`), which has no meaning
-        where only one label of two is of that class; or, when called, gives a single
-        value for the whole batch.
+      ValueError: the loss leaves a class out (`ignore_class`), which has no meaning if
+        only one label of the two is of this class. When called: the given loss returns
+        a single value for the whole batch.
 
     Examples:
       >>> loss = PairLoss("sparse_categorical_crossentropy")
@@ -74,14 +76,14 @@ class PairLoss(keras.losses.Loss):
         """The reduced loss.
 
         Args:
-          y_true: `(y_i, y_j, λ)` with λ of shape (B,), or one for each value of the
-            loss where sample weights have made it so, or a label (B, ...) that is no
-            pair, as validation data have.
+          y_true: `(y_i, y_j, λ)` with λ of shape (B,). If sample weights differ within
+            an example, λ has one value for each value of the loss. Labels (B, ...) that
+            are no pairs, such as those of validation data, are allowed too.
           y_pred: predictions (B, ...).
-          sample_weight: as of any Keras loss.
+          sample_weight: as for any Keras loss.
 
         Returns:
-          A scalar, or what the loss's reduction leaves.
+          A scalar, or what the reduction of the given loss leaves.
         """
         if isinstance(y_true, Pair):
             y_true = (y_true.first, y_true.second, y_true.lam)
@@ -90,7 +92,7 @@ class PairLoss(keras.losses.Loss):
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of every example, before it is reduced."""
+        """The loss of every example, before the reduction."""
         if not isinstance(y_true, tuple):
             return self._values(y_true, y_pred)
         first, second, lam = y_true
@@ -121,11 +123,12 @@ class PairLoss(keras.losses.Loss):
         return lam * first_loss + (1 - lam) * second_loss
 
     def _values(self, y_true: Any, y_pred: Any) -> Any:
-        """The given loss of plain labels, before it is reduced."""
+        """The given loss of plain labels, before the reduction."""
         if isinstance(self.loss, keras.losses.Loss):
             return self.loss.call(y_true, y_pred)
-        # Keras's loss objects give labels the rank of the predictions. Its functions do
-        # not: labels (B,) would broadcast against predictions (B, 1) to (B, B).
+        # Keras's loss objects give labels the rank of the predictions. Keras's loss
+        # functions do not. Labels (B,) would broadcast against predictions (B, 1) to
+        # (B, B).
         if len(y_true.shape) == len(y_pred.shape) - 1 and y_pred.shape[-1] == 1:
             y_true = keras.ops.expand_dims(y_true, -1)
         elif len(y_true.shape) == len(y_pred.shape) + 1 and y_true.shape[-1] == 1:
@@ -133,13 +136,13 @@ class PairLoss(keras.losses.Loss):
         return self.loss(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments to make it again."""
+        """The arguments to make the loss again."""
         loss = keras.saving.serialize_keras_object(self.loss)
         return {"loss": loss, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PairLoss:
-        """Makes it again."""
+        """Makes the loss from its config."""
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(loss, config["name"])
 
@@ -149,8 +152,9 @@ class Pair:
 
     Keras wants labels in the structure of the predictions, and refuses a tuple of three
     for one output (https://github.com/keras-team/keras/issues/19855). An object of a
-    class that `keras.tree` does not know is a leaf, which Keras hands to the loss as it
-    is. `PairModel` makes it in `compute_loss`, so that no other part of Keras meets it.
+    class that `keras.tree` does not know is a leaf. Keras hands a leaf to the loss as
+    it is. `PairModel` gives a `Pair` to Keras only in `compute_loss`, so that no other
+    part of Keras meets one.
 
     Attributes:
       first: y_i, of shape (B, ...).
@@ -164,7 +168,7 @@ class Pair:
 
 
 def no_tf_keras(caller: str, name: str, value: Any) -> None:
-    """Refuses what is of Keras 2, which has other base classes."""
+    """Refuses an object or class of Keras 2, which has other base classes."""
     kinds = [value, *type(value).__mro__]
     if any(getattr(k, "__module__", "").startswith("tf_keras.") for k in kinds):
         raise TypeError(

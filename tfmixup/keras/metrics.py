@@ -19,27 +19,28 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
 
         mean_n y_n[argmax_c p_n,c]
 
-    Of one sigmoid output it is the mean of y_n where p_n is above the threshold, and of
-    1 − y_n elsewhere. `keras.metrics.BinaryAccuracy` counts every soft label as wrong.
+    For one sigmoid output, the metric is the mean of y_n where p_n is above the
+    threshold, and of 1 − y_n elsewhere. `keras.metrics.BinaryAccuracy` counts every
+    soft label as wrong.
 
-    On one-hot labels this mass is plain accuracy, so training and validation curves are
-    comparable. `CategoricalAccuracy` compares with the larger share of a mixed label
-    only, and misleads: a model that predicts the second example of a 51:49 pair counts
-    as wrong.
+    On one-hot labels the label mass is plain accuracy, so training and validation
+    curves are comparable. `CategoricalAccuracy` compares only with the larger share of
+    a mixed label. This misleads: a model that predicts the second example of a 51:49
+    pair counts as wrong.
 
-    A perfect model cannot reach 1 on mixed data. Where two classes are mixed and the
-    model predicts the larger share, it gets max(λ, 1 − λ).
+    A perfect model cannot reach 1 on mixed data. If two classes are mixed and the model
+    predicts the class with the larger share, the metric is max(λ, 1 − λ).
 
-    Labels and predictions are given to `update_state` in one shape (..., C), of any
-    float dtype. Predictions of two classes and more may be logits. Other shapes raise
-    a ValueError.
+    Give `update_state` labels and predictions of the same shape (..., C), of any float
+    dtype. Predictions of two classes or more may be logits. Other shapes raise a
+    ValueError.
 
     Args:
       name: of the metric, as Keras shows it.
       dtype: of the result.
-      threshold: in [0, 1], of one output: the class is 1 where it is above. The default
-        of 0.5 is Keras's.
-      from_logits: whether one output is a logit, without a sigmoid.
+      threshold: in [0, 1], for one output. The class is 1 where the probability is
+        above the threshold. The default of 0.5 is Keras's.
+      from_logits: for one output, whether it is a logit, without a sigmoid.
 
     Examples:
       >>> metric = MixedAccuracy()
@@ -68,14 +69,14 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
         )
         self.threshold, self.from_logits = threshold, from_logits
         # Callbacks with mode="auto", such as EarlyStopping, read this attribute and
-        # raise an error where it is missing. Keras has no public way to set it; its own
-        # metrics set it in their constructors. Since
+        # raise an error where it is missing. Keras has no public way to set it. Keras's
+        # own metrics set it in their constructors. Callbacks read the attribute since
         # https://github.com/keras-team/keras/issues/18798, in
         # https://github.com/keras-team/keras/blob/master/keras/src/callbacks/monitor_callback.py
         self._direction = "up"
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments to make it again."""
+        """The arguments to make the metric again."""
         return {
             "name": self.name,
             "dtype": self.dtype,
@@ -90,7 +91,8 @@ def _label_mass_on_prediction(
     """`y_true[argmax(y_pred)]` for labels and predictions (..., C)."""
     y_true = keras.ops.convert_to_tensor(y_true)
     y_pred = keras.ops.convert_to_tensor(y_pred)
-    # A size that a graph does not know is None. Sizes that differ would broadcast.
+    # A size that a graph does not know is None. Different sizes would broadcast
+    # silently, so they are refused.
     sizes = [{*pair} - {None} for pair in zip(y_true.shape, y_pred.shape)]
     same_rank = len(y_true.shape) == len(y_pred.shape) > 0
     if not same_rank or any(len(size) > 1 for size in sizes):

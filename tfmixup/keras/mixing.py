@@ -29,37 +29,39 @@ class MixingModel(PairModel):
         h = λ·g(x_i) + (1 − λ)·g(x_j)
         y = λ·y_i + (1 − λ)·y_j,   loss(f(h), y)
 
-    for a network f(g(x)), where `at` says what g is, and by whichever mixer. Each batch
-    is mixed with itself; the data set is not mixed. Elements are `(x, y)` or
-    `(x, y, sample_weight)`, with labels as a mixer takes them in the pipeline: class
-    ids become one-hot by its `num_classes`, in `evaluate` as in `fit`. With
-    `targets="pair"` it trains as `PairModel` does.
+    The network is f(g(x)), and `at` says what g is. These are the formulas of `MixUp`;
+    other mixers have their own. Each batch is mixed with itself. Do not mix the dataset
+    before. Elements are `(x, y)` or `(x, y, sample_weight)`, with labels as a mixer
+    takes them in the pipeline. The mixer's `num_classes` makes class ids one-hot, in
+    `evaluate` as in `fit`. With `targets="pair"` the wrapper trains as `PairModel`
+    does.
 
-    It wraps a Keras model, whose weights it trains in place: compile and fit the
-    wrapper, then use, save and convert `wrapper.model`, which needs no tfmixup.
-    `evaluate`, `predict`, `summary` and `export` are those of the model. `save` keeps
-    the mixer, the seed and the optimizer too, to go on with the training.
+    The wrapper trains the weights of a Keras model in place. Compile and fit the
+    wrapper. Then use, save and convert `wrapper.model`, which needs no tfmixup.
+    `evaluate`, `predict`, `summary` and `export` are those of the model. `save` also
+    keeps the mixer, the seed and the optimizer, so that training can go on.
 
-    λ, partners and the place of a step follow from the seed and a count of steps, which
-    is a weight of the wrapper: saved, and restored with a checkpoint. Labels are
-    checked as in the pipeline. Where Keras compiles the step with XLA, as it does by
-    default on a GPU, there are no asserts: a wrong class id makes the loss NaN there.
+    λ, partners and the place of a step follow from the seed and a count of steps. The
+    count is a weight of the wrapper, so a checkpoint saves and restores it. Labels are
+    checked as in the pipeline. If Keras compiles the step with XLA, as it does by
+    default on a GPU, there are no asserts. A wrong class id makes the loss NaN then.
 
     Args:
-      model: a `keras.Model`; functional or sequential, if `at` names a layer. It need
-        not be compiled.
+      model: a `keras.Model`. It must be functional or sequential if `at` names a layer.
+        It need not be compiled.
       mixer: such as `tfmixup.MixUp(0.2, num_classes=10)`. Hidden tensors keep their own
         dtype, whatever the mixer's `dtype`.
-      at: what is mixed. None for the inputs; the name of a layer, or the layer, for
-        what it returns ("embedding": word mixup); a list of several, of which one is
-        drawn for each batch (Manifold Mixup), where None is the inputs.
-      seed: an integer; the same seed, data and weights give the same run. None for
+      at: what is mixed. None mixes the inputs. A layer, or its name, mixes what the
+        layer returns ("embedding": word mixup). Of a list of these, one is drawn for
+        each batch (Manifold Mixup).
+      seed: an integer. The same seed, data and weights give the same run. None gives
         another run each time, unless `keras.utils.set_random_seed` was called.
-      name: of the wrapper, as Keras shows it.
+      name: the name of the wrapper, as Keras shows it.
 
     Raises:
-      TypeError, ValueError: an argument cannot be, the model has no such layer, the
-        mixer cannot mix what the layer returns, or the backend is not TensorFlow.
+      TypeError, ValueError: an argument is invalid, the model has no such layer, or the
+        mixer cannot mix what the layer returns.
+      RuntimeError: the backend is not TensorFlow.
 
     Examples:
       >>> import keras
@@ -100,7 +102,8 @@ class MixingModel(PairModel):
         super().__init__(model, name=name)
         with checks.named(NAME):
             self.mixer, self.seed = mixer, seed
-            # A plain object, so that Keras does not find the layers a second time.
+            # `Places` is a plain object, so that Keras does not find the layers in it
+            # a second time.
             self._places = Places(model, mixer, at)
         state = _initial_state(seed)
         self.mixing_state = self.add_weight(
@@ -119,7 +122,7 @@ class MixingModel(PairModel):
             self._places.find(self.model)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """The model's predictions; of mixtures, in a training step of this wrapper."""
+        """The model's predictions, for mixtures in a training step of this wrapper."""
         step = STEP.get()
         if step is None or step.places is not self._places:
             return self.model(inputs, training=training)
@@ -128,11 +131,11 @@ class MixingModel(PairModel):
         return self._places.network(self.model)(inputs, training=training)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Like any model's `compile`; like `PairModel`'s for `targets="pair"`.
+        """Compiles like any model, or like `PairModel` with `targets="pair"`.
 
         Args:
-          *args: as of any model.
-          **kwargs: as of any model.
+          *args: as for any model.
+          **kwargs: as for any model.
         """
         if isinstance(self.mixer.options.num_classes, int):
             for given in keras.tree.flatten([*args[1:], list(kwargs.values())]):
@@ -146,14 +149,14 @@ class MixingModel(PairModel):
         """Prints the model's summary.
 
         Args:
-          *args: as of any model.
-          **kwargs: as of any model.
+          *args: as for any model.
+          **kwargs: as for any model.
         """
         self.model.summary(*args, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """A step of `fit`, on a mixture."""
-        # In eager steps of NumPy data, Keras hands on the arrays.
+        # If a step runs eagerly on NumPy data, Keras passes the arrays as they are.
         data = keras.tree.map_structure(_tensor, data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with checks.named(NAME):
@@ -163,7 +166,7 @@ class MixingModel(PairModel):
             return super().train_step((x, y, sample_weight))
 
     def _next_seed(self) -> tf.Tensor:
-        """The batch seed of a step, and of a replica."""
+        """The batch seed of this step on this replica."""
         state = tf.cast(self.mixing_state.value, tf.int32)
         self.mixing_state.assign_add(keras.ops.convert_to_tensor([0, 1], "int64"))
         context = tf.distribute.get_replica_context()
@@ -178,14 +181,14 @@ class MixingModel(PairModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The loss of the mixed labels; elsewhere of the labels, encoded alike."""
+        """The loss of the mixed labels. Outside a training step, of encoded labels."""
         y, sample_weight = self._labels(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Updates the metrics by the mixed labels, or by the encoded ones."""
+        """Updates the metrics with the same labels as `compute_loss` uses."""
         y, sample_weight = self._labels(y, y_pred, sample_weight)
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
@@ -197,7 +200,7 @@ class MixingModel(PairModel):
             return _encoded(self.mixer, y, y_pred, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments to make it again."""
+        """The arguments to make the wrapper again."""
         names = self._places.names
         return {
             **super().get_config(),
@@ -210,7 +213,7 @@ class MixingModel(PairModel):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> MixingModel:
-        """Makes it again."""
+        """Makes the wrapper from its config."""
         model, mixer = (
             keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
@@ -222,7 +225,7 @@ class MixingModel(PairModel):
 
 
 def _check_not_sparse(given: Any) -> None:
-    """Refuses a loss or metric of class ids, of which the mixer makes vectors."""
+    """Refuses a loss or metric of class ids. The mixer makes class ids one-hot."""
     name = given if isinstance(given, str) else type(given).__name__
     if name.lower().replace("_", "").startswith("sparse"):
         raise ValueError(
@@ -244,7 +247,7 @@ def _check_backend() -> None:
 
 
 def _initial_state(seed: int | None) -> list[int]:
-    """A word of the seed, and that no step has been made."""
+    """The first `mixing_state`: a number from the seed, and a count of 0 steps."""
     if seed is None:  # `keras.utils.set_random_seed` seeds this generator
         return [random.randrange(2**31), 0]
     return [(seeding.stream_seed(seed, "model") or 0) % 2**31, 0]
@@ -261,9 +264,9 @@ def _tensor(value: Any) -> Any:
 
 
 def _encoded(mixer: Mixer, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Labels that are not mixed, as the mixer encodes them: one-hot, without smoothing.
+    """Encodes labels that are not mixed as the mixer does: one-hot, without smoothing.
 
-    Labels that have been encoded before, by `mixer.off()` in the pipeline, stay.
+    Labels that `mixer.off()` has encoded in the pipeline stay as they are.
     """
     options = mixer.options
     y, sample_weight = keras.tree.map_structure(_tensor, (y, sample_weight))
@@ -273,7 +276,7 @@ def _encoded(mixer: Mixer, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any
     if options.num_classes is not None and not any(t.dtype.is_integer for t in flat):
         return y, sample_weight
     parts = Parts((), y, sample_weight)
-    # Labels of frames or pixels are told by what stands beside them.
+    # The shapes of the predictions tell whether the labels are of frames or pixels.
     beside = elements.spec_of(parts._replace(features=y_pred))
     resolved = kinds.resolve(beside, mixer.off().options)
     with tf.control_dependencies(targets.check_values(resolved, NAME, y)):

@@ -19,22 +19,22 @@ class PairModel(keras.Model):
 
         λ·loss(y_i, p) + (1 − λ)·loss(y_j, p)
 
-    It wraps a Keras model of any kind, whose weights it trains in place: build, compile
-    and fit the wrapper, then use, save and convert the model itself. Elements are
-    `(x, (y_i, y_j, λ))`, with sample weights as a third part or without; a model of
-    several outputs takes one such triple for each. Labels that are no pairs, as those
-    of validation data, have their plain loss.
+    The wrapper takes a Keras model of any kind and trains its weights in place. Build,
+    compile and fit the wrapper. Then use, save and convert the model itself. Elements
+    are `(x, (y_i, y_j, λ))`, with sample weights as a third part or without. A model of
+    several outputs takes one triple `(y_i, y_j, λ)` for each output. Labels that are no
+    pairs, such as those of validation data, have their plain loss.
 
-    Losses and metrics are given to `compile` as to any model. Each loss becomes a
-    `PairLoss`, each metric is updated with y_i at weight λ and y_j at weight 1 − λ, so
-    that "accuracy" is the label mass on the predicted class, as `MixedAccuracy` is.
-    For that all metrics are weighted ones: sample weights count in them too, and a
-    metric of your own must heed `sample_weight`. Penalties (`kernel_regularizer`,
+    Give losses and metrics to `compile` as for any model. Each loss becomes a
+    `PairLoss`. Each metric is updated with y_i at weight λ and with y_j at weight
+    1 − λ. So "accuracy" is the label mass on the predicted class, as `MixedAccuracy`
+    is. For this, all metrics are weighted metrics. Sample weights count in them too,
+    and a metric of your own must use `sample_weight`. Penalties (`kernel_regularizer`,
     `add_loss`) count once.
 
     Args:
-      model: a `keras.Model`; it needs not be compiled.
-      name: of the wrapper, as Keras shows it.
+      model: a `keras.Model`. It need not be compiled.
+      name: the name of the wrapper, as Keras shows it.
 
     Raises:
       TypeError: `model` is not a model of Keras 3.
@@ -75,7 +75,7 @@ class PairModel(keras.Model):
 
     @property
     def output_names(self) -> list[str]:
-        """The model's, by which Keras knows losses, metrics and labels."""
+        """The model's output names, by which Keras finds losses, metrics and labels."""
         return self.model.output_names
 
     def build(self, input_shape: Any = None) -> None:
@@ -96,21 +96,21 @@ class PairModel(keras.Model):
         weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Like any model's `compile`, with the losses of plain labels.
+        """Compiles like any model, with the losses of plain labels.
 
         Args:
-          optimizer: as of any model.
-          loss: one or one for each output, such as `keras.losses.CTC()`.
-          loss_weights: as of any model.
-          metrics: one list, or one for each output; they are weighted by λ and by
-            sample weights.
-          weighted_metrics: the same; give one of both.
-          **kwargs: as of any model.
+          optimizer: as for any model.
+          loss: one loss, or one for each output, such as `keras.losses.CTC()`.
+          loss_weights: as for any model.
+          metrics: one list, or one for each output. The metrics are weighted by λ and
+            by sample weights.
+          weighted_metrics: the same as `metrics`. Give only one of the two.
+          **kwargs: as for any model.
 
         Raises:
-          TypeError: one of them is of tf_keras.
-          ValueError: both `metrics` and `weighted_metrics`; or "crossentropy", which
-            does not say which.
+          TypeError: the optimizer, a loss or one of `metrics` is of tf_keras.
+          ValueError: both `metrics` and `weighted_metrics` are given, or the loss is
+            "crossentropy", which does not say which cross-entropy.
         """
         for name, value in (("optimizer", optimizer), ("metrics", metrics)):
             for leaf in keras.tree.flatten(value):
@@ -132,14 +132,14 @@ class PairModel(keras.Model):
         """Exports the model itself, whose predictions are the wrapper's.
 
         Args:
-          filepath: as of any model.
-          *args: as of any model.
-          **kwargs: as of any model.
+          filepath: as for any model.
+          *args: as for any model.
+          **kwargs: as for any model.
         """
         self.model.export(filepath, *args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was."""
+        """Compiles the model as it was compiled when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
@@ -152,7 +152,7 @@ class PairModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The loss of pairs of targets, or of plain ones, with penalties."""
+        """The loss of pairs of targets or of plain labels, with penalties."""
         y, sample_weight = self._pairs(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
@@ -173,12 +173,12 @@ class PairModel(keras.Model):
     def _pairs(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any]:
         """Labels and sample weights in the structure of the predictions."""
         if isinstance(y, dict) and isinstance(y_pred, (list, tuple)):
-            # Keras takes labels by output name where outputs are a list.
+            # Keras takes a dict of labels by output name for a list of outputs, too.
             y = [y[name] for name in self.output_names]
             if isinstance(sample_weight, dict):
                 sample_weight = [sample_weight[name] for name in self.output_names]
         if keras.tree.is_nested(sample_weight):
-            # Keras has repeated weights given as an array for each part of a pair.
+            # Keras has repeated a weight array for each of the three parts of a pair.
             sample_weight = keras.tree.map_structure(
                 lambda given: given.first if isinstance(given, Pair) else given,
                 _pairs(sample_weight, y_pred),
@@ -186,7 +186,7 @@ class PairModel(keras.Model):
         return _pairs(y, y_pred), sample_weight
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments to make it again."""
+        """The arguments to make the wrapper again."""
         model = keras.saving.serialize_keras_object(self.model)
         return {"model": model, "name": self.name}
 
@@ -194,7 +194,7 @@ class PairModel(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> PairModel:
-        """Makes it again."""
+        """Makes the wrapper from its config."""
         model = keras.saving.deserialize_keras_object(
             config["model"], custom_objects=custom_objects
         )
@@ -227,7 +227,7 @@ def _pairs(y: Any, y_pred: Any) -> Any:
 
 
 def _half(y: Any, which: int) -> tuple[Any, Any]:
-    """y_i and λ, or y_j and 1 − λ; a plain label counts in the first alone."""
+    """y_i and λ, or y_j and 1 − λ. A plain label has the shares 1 and 0."""
     if not isinstance(y, Pair):
         return y, 1.0 - which
     return (y.second, 1 - y.lam) if which else (y.first, y.lam)
@@ -241,7 +241,7 @@ def _weights(pairs: Any, sample_weight: Any, which: int) -> Any:
         if not isinstance(y, Pair):
             share = keras.ops.full(keras.ops.shape(y)[:1], share)
         elif y.steps and len(share.shape) == 1:
-            # Keras multiplies the weights by a mask (B, T).
+            # Keras multiplies the weights by a mask (B, T). Both need two dimensions.
             share = keras.ops.expand_dims(share, -1)
         if given is None:
             return share
