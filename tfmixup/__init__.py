@@ -1,7 +1,7 @@
 """mixup as a tf.data pipeline component."""
 
-# First, since they parse the arguments of `python -m tfmixup` before TensorFlow is
-# imported, and say in our words which package is missing.
+# These two come first. They parse the arguments of `python -m tfmixup` before
+# TensorFlow is imported, and say which package is missing before an import fails.
 from tfmixup import command_line, distributions  # isort: skip  # noqa: F401
 
 from tfmixup import keras, plot

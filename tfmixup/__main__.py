@@ -1,4 +1,4 @@
-"""`python -m tfmixup`: what there is to do from a shell."""
+"""Runs the commands of `python -m tfmixup`."""
 
 from tfmixup import preview
 

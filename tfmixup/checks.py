@@ -1,8 +1,8 @@
-"""Checks of arguments, and who was called where one of them fails.
+"""Checks of arguments, and the caller's name in front of their messages.
 
-A check raises at the place that knows what is wrong, without a word of who was
-called; the public entry adds that once, by `named`. A message says which argument,
-what came, and what to write instead.
+A check raises where the mistake is found, and does not know which public function was
+called. The public function adds its own name once, by `named`. A message says which
+argument is wrong, what came, and what to write instead.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class _Named(contextlib.ContextDecorator):
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        # Subclasses, such as UnicodeDecodeError, keep other things in `args`.
+        # Subclasses are left alone: UnicodeDecodeError, for one, keeps more than a
+        # message in `args`.
         if error is None or type(error) not in _NAMED or not error.args:
             return
         message = error.args[0]
@@ -65,24 +66,26 @@ class _Named(contextlib.ContextDecorator):
             error.args = (f"{self.caller}: {message}", *error.args[1:])
 
     def __call__(self, fn: _Function) -> _Function:
-        # AutoGraph would convert the entry where a user's function calls it.
+        # AutoGraph would convert the entry when a user's map function calls it. It
+        # would then copy an error's message before the caller's name is added.
         return tf.autograph.experimental.do_not_convert(super().__call__(fn))
 
 
 def named(caller: str) -> _Named:
-    """Begins the messages of errors with who was called, once.
+    """Puts the caller's name in front of the messages of errors, once.
 
-    It is a decorator for a public entry, and a context (`with named(...):`). Python
-    3.10 has no `BaseException.add_note`, so that the name is a prefix. A message that
-    has one keeps it: the innermost public entry is the one to look at.
+    Use it as a decorator of a public entry, or as a context (`with named(...):`). The
+    name is a prefix because Python 3.10 has no `BaseException.add_note`. A message that
+    begins with a name keeps that name, which is the innermost public entry's.
 
     Args:
-      caller: such as "tfmixup.two_streams".
+      caller: the public entry, such as "tfmixup.two_streams".
     """
     return _Named(caller)
 
 
-# Whoever installed a package has no folder of pages, but can search for a title.
+# Messages give a page's title and not its path. An installed package has no folder of
+# pages, but a user can search for a title.
 _PAGES = {
     "choosing_alpha": "Choosing α, and when mixup hurts",
     "guarantees": "What is promised",
@@ -102,22 +105,22 @@ def see_docs(page: str) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a real number; True and False are none."""
+    """Whether `value` is a real number. True and False are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a real number that a float can hold, and not infinite."""
+    """Whether `value` is a finite real number that a float can hold."""
     try:
         return is_number(value) and math.isfinite(value)
-    except OverflowError:  # an integer of a thousand bits
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def finite_number(
     name: str, value: Any, *, least: float, hint: str, unit: str = ""
 ) -> float:
-    """Refuses what is not a finite number >= `least`; returns it as a float."""
+    """Refuses all but a finite number >= `least`. Returns the number as a float."""
     if not is_number(value):
         raise TypeError(
             f"{name} must be a number{unit}, got {value!r} ({type(value).__name__}). "
@@ -131,7 +134,7 @@ def finite_number(
 
 
 def non_negative(name: str, value: Any) -> float:
-    """Refuses what is not a finite number >= 0; returns it as a float."""
+    """Refuses all but a finite number >= 0. Returns the number as a float."""
     if not is_number(value):
         raise TypeError(
             f"{name} must be a number, got {value!r} ({type(value).__name__}). "
@@ -147,7 +150,7 @@ def non_negative(name: str, value: Any) -> float:
 
 
 def fraction(name: str, value: Any, *, below_one: bool = False) -> float:
-    """Refuses what is not in [0, 1], or in [0, 1) with `below_one`; returns a float."""
+    """Refuses all but [0, 1], or [0, 1) with `below_one`. Returns a float."""
     bounds = "[0, 1)" if below_one else "[0, 1]"
     if not is_number(value):
         raise TypeError(
@@ -163,7 +166,7 @@ def fraction(name: str, value: Any, *, below_one: bool = False) -> float:
 
 
 def unit_range(name: str, value: Any) -> tuple[float, float]:
-    """Refuses what is not (low, high) with 0 <= low < high <= 1."""
+    """Refuses all but (low, high) with 0 <= low < high <= 1. Returns floats."""
     if (
         not isinstance(value, Sequence)
         or isinstance(value, str)
@@ -184,7 +187,7 @@ def unit_range(name: str, value: Any) -> tuple[float, float]:
 
 
 def integer(name: str, value: Any, *, least: int = 1) -> int:
-    """Refuses what is not an integer >= `least`; returns it as one of Python's."""
+    """Refuses all but an integer >= `least`. Returns it as a Python int."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(
             f"{name} must be an integer, got {value!r} ({type(value).__name__})."
@@ -199,16 +202,16 @@ def integer(name: str, value: Any, *, least: int = 1) -> int:
 def numbers_by_class(
     name: str, value: Any, num_classes: int | None = None, *, positive: bool
 ) -> list[float]:
-    """Refuses what is not a sequence of numbers, one for every class.
+    """Refuses all but a sequence of numbers, one for every class.
 
     Args:
-      name: of the argument.
+      name: the argument's name, for messages.
       value: a sequence, array or tensor.
-      num_classes: how many there must be; None for two or more.
-      positive: refuse 0 too.
+      num_classes: how many numbers there must be. None for two or more.
+      positive: whether 0 is refused too.
 
     Returns:
-      The numbers as they came.
+      A list of the numbers, unchanged.
     """
     if isinstance(value, (np.ndarray, tf.Tensor)):
         value = np.asarray(value).tolist()
@@ -245,7 +248,7 @@ def numbers_by_class(
 
 
 def seed(value: Any) -> None:
-    """Refuses what is neither None nor an integer."""
+    """Refuses all but None and integers."""
     if value is None:
         return
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
@@ -257,7 +260,7 @@ def seed(value: Any) -> None:
 
 
 def batch_seed(value: Any) -> tf.Tensor:
-    """Refuses what is not a pair of integers; returns it as int32 of shape (2,)."""
+    """Refuses all but a pair of integers. Returns the pair as int32 of shape (2,)."""
     try:
         seed = tf.convert_to_tensor(value)
     except (TypeError, ValueError, OverflowError):
@@ -273,8 +276,8 @@ def batch_seed(value: Any) -> tf.Tensor:
         )
     if seed.dtype.size <= 4:
         return tf.cast(seed, tf.int32)
-    # A cast alone would forget the upper half: 2**32 + 1 would draw as 1 does. What
-    # int32 can hold stays as it is.
+    # A cast alone drops the upper half, so that 2**32 + 1 would draw the same numbers
+    # as 1. A seed that int32 can hold stays the same.
     wide = tf.cast(seed, tf.int64)
     low, high = (
         tf.cast(wide, tf.int32),
@@ -284,7 +287,7 @@ def batch_seed(value: Any) -> tf.Tensor:
 
 
 def dataset(name: str, value: Any, hint: str | None = None) -> None:
-    """Refuses what is not a dataset."""
+    """Refuses all but a `tf.data.Dataset`."""
     no_py_dataset(name, value)
     if not isinstance(value, tf.data.Dataset):
         hint = hint or (
@@ -296,7 +299,7 @@ def dataset(name: str, value: Any, hint: str | None = None) -> None:
 
 
 def no_py_dataset(name: str, value: Any) -> None:
-    """Refuses the data sets of Keras; Keras itself need not have been imported."""
+    """Refuses Keras's own datasets. They are told by name, without importing Keras."""
     kinds = {kind.__name__: kind.__module__ for kind in type(value).__mro__}
     for kind in ("PyDataset", "Sequence"):
         if kinds.get(kind, "").startswith(("keras.", "tf_keras.")):
@@ -310,11 +313,14 @@ def no_py_dataset(name: str, value: Any) -> None:
 
 
 def stage(caller: str, usage: str) -> Callable[[_Stage], _Stage]:
-    """Makes a function of a dataset one for `Dataset.apply`: checked, and named.
+    """Decorates a function of a dataset for `Dataset.apply`.
+
+    The decorated function refuses anything but one dataset, and its errors begin with
+    the caller's name.
 
     Args:
-      caller: such as "tfmixup.in_batch".
-      usage: what to write where `Dataset.map` has called it.
+      caller: the public entry, such as "tfmixup.in_batch".
+      usage: what to write instead, for the error if `Dataset.map` calls the function.
     """
 
     def decorate(fn: _Stage) -> _Stage:
@@ -335,7 +341,7 @@ def stage(caller: str, usage: str) -> Callable[[_Stage], _Stage]:
 
 
 def _has_symbolic(nest: Any) -> bool:
-    if isinstance(nest, tf.data.Dataset):  # in a graph it is made of such a tensor
+    if isinstance(nest, tf.data.Dataset):  # in a graph it holds a symbolic tensor
         return False
     leaves = tf.nest.flatten(nest, expand_composites=True)
     return any(map(tf.is_symbolic_tensor, leaves))
@@ -345,8 +351,8 @@ def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:
     """Refuses a dataset that is known to have no elements.
 
     Args:
-      dataset: to be looked at.
-      also: what else to check, for the message.
+      dataset: the dataset to check.
+      also: what else the message tells the user to check.
     """
     if cardinality(dataset) == 0:
         raise ValueError(
@@ -356,16 +362,17 @@ def not_empty(dataset: tf.data.Dataset, also: str = "") -> None:
 
 
 def cardinality(dataset: tf.data.Dataset) -> int:
-    """The number of elements, or tf.data's constant for a number that is not known.
+    """The number of elements, or `tf.data`'s constant for unknown or infinite.
 
-    A graph, such as that of a `flat_map`, computes the number only when it runs.
+    Inside a graph, such as the function of a `flat_map`, the number is computed only
+    when the graph runs. It is unknown then.
     """
     static = tf.get_static_value(dataset.cardinality())
     return tf.data.UNKNOWN_CARDINALITY if static is None else int(static)
 
 
 def eager(name: str) -> None:
-    """Refuses to be called in a graph, for what looks at the data at once."""
+    """Raises inside a graph. Functions that read the data at once call it first."""
     if not tf.executing_eagerly():
         raise RuntimeError(
             f"called inside a tf.function, a map function or a graph, where {name} "
@@ -374,13 +381,13 @@ def eager(name: str) -> None:
 
 
 def boolean(name: str, value: Any) -> None:
-    """Refuses what is not True or False."""
+    """Refuses all but True and False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def hashable_fields(mixer: Any) -> None:
-    """Refuses lists, arrays and the like in what makes two mixers equal."""
+    """Refuses unhashable values, such as lists, in fields that make mixers equal."""
     for field in dataclasses.fields(mixer) if dataclasses.is_dataclass(mixer) else ():
         value = getattr(mixer, field.name, None)
         try:
@@ -395,14 +402,14 @@ def hashable_fields(mixer: Any) -> None:
 
 
 def choice(name: str, value: Any, options: Sequence[Any]) -> None:
-    """Refuses what is not one of `options` (1 is not True)."""
+    """Refuses all but one of `options`. 1 does not pass for True."""
     if not any(value is o or (isinstance(value, str) and value == o) for o in options):
         listed = ", ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
 
 
 def keys(name: str, value: Any) -> tuple[str, ...]:
-    """Refuses what is not a sequence of dict keys; returns it as a tuple."""
+    """Refuses all but a sequence of dict keys. Returns the keys as a tuple."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         example = value if isinstance(value, str) else "image"
         raise TypeError(

@@ -1,7 +1,8 @@
 """The command line of `python -m tfmixup`, parsed before TensorFlow is imported.
 
-`import tfmixup`, which `-m` begins with, takes seconds. So that `--help` and a wrong
-argument are answered at once, `tfmixup/__init__.py` imports this module first.
+`python -m tfmixup` begins with `import tfmixup`, which takes seconds.
+`tfmixup/__init__.py` imports this module first, so that `--help` and a wrong argument
+are answered at once.
 """
 
 from __future__ import annotations
@@ -45,10 +46,12 @@ What is needed: {install}
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Reads and checks the arguments; exits with 0 after help, with 2 at a wrong one.
+    """Reads and checks the arguments.
+
+    The process exits with 0 after help, and with 2 after a wrong argument.
 
     Args:
-      argv: arguments; None for those of the process.
+      argv: the arguments. None for the arguments of the process.
     """
     parser, preview = _parsers()
     args = parser.parse_args(argv)
@@ -148,7 +151,8 @@ def _count(text: str) -> int:
     return value
 
 
-# While Python looks for the module after -m, the first argument is "-m":
+# Parse at import, but only if the command is `python -m tfmixup`. Python puts "-m" in
+# the first argument while it looks for the module to run:
 # https://docs.python.org/3/using/cmdline.html#cmdoption-m
 if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("tfmixup"):
     parse()

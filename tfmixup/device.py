@@ -1,4 +1,4 @@
-"""Elements on the accelerator before the model asks for them."""
+"""Copies elements to the accelerator before the model asks for them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _NAME = "tfmixup.prefetch_to_device"
 def prefetch_to_device(
     device: str = "auto", buffer_size: int = 2
 ) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
-    """Prefetches elements onto a device; the last stage of a pipeline.
+    """Prefetches elements onto a device. Make it the last stage of a pipeline.
 
-    `tf.data.experimental.prefetch_to_device` copies the elements, and its dataset does
-    not know its cardinality: Keras's progress bar has no total, and Keras warns that
+    `tf.data.experimental.prefetch_to_device` does the copying. On its own it loses the
+    dataset's cardinality: Keras's progress bar has no total, and Keras warns that the
     data ran out. `prefetch_to_device` keeps the cardinality.
 
-    Leave it out under a `tf.distribute` strategy, which copies elements itself: see
-    `tf.distribute.InputOptions(experimental_fetch_to_device=True)`.
+    Leave it out under a `tf.distribute` strategy. The strategy copies elements itself:
+    see `tf.distribute.InputOptions(experimental_fetch_to_device=True)`.
 
     Args:
-      device: a device's name, such as "/gpu:1", or "auto": the first GPU, and plain
-        `Dataset.prefetch` where there is none.
-      buffer_size: elements that are kept ready, at least 1.
+      device: a device's name, such as "/gpu:1", or "auto". "auto" takes the first GPU.
+        Without a GPU it is plain `Dataset.prefetch`.
+      buffer_size: how many elements are kept ready, at least 1, or `tf.data.AUTOTUNE`.
 
     Returns:
-      A function for `Dataset.apply`. What is applied to its result runs on the host
-      again; an iterator on a device cannot be saved in a checkpoint.
+      A function for `Dataset.apply`. Stages that are applied to its result run on the
+      host again. An iterator on a device cannot be saved in a checkpoint.
 
     Raises:
       TypeError: `device` is not a string, or `buffer_size` not an integer.
@@ -50,7 +50,7 @@ def prefetch_to_device(
         )
     if not checks.is_number(buffer_size) or buffer_size != tf.data.AUTOTUNE:
         checks.integer("buffer_size", buffer_size)
-    buffer_size = int(buffer_size)  # tf.data takes no integer of NumPy
+    buffer_size = int(buffer_size)  # tf.data does not take NumPy integers
 
     @checks.stage(_NAME, "Write dataset.apply(tfmixup.prefetch_to_device()).")
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -60,9 +60,9 @@ def prefetch_to_device(
         copied = dataset.apply(
             tf.data.experimental.prefetch_to_device(target, buffer_size)
         )
-        # The copying op has no cardinality. assert_cardinality cannot give it one: that
-        # op has no GPU kernel, and would bring the elements back to the host. len() and
-        # Keras ask this method. https://github.com/tensorflow/tensorflow/issues/56508
+        # The copying op has no cardinality. assert_cardinality cannot add one. It has
+        # no GPU kernel, and would bring the elements back to the host. len() and Keras
+        # call this method. https://github.com/tensorflow/tensorflow/issues/56508
         copied.cardinality = dataset.cardinality
         return copied
 

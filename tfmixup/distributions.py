@@ -1,7 +1,7 @@
-"""TensorFlow Probability, and all that is used of it.
+"""Everything that tfmixup uses of TensorFlow Probability.
 
-No other module imports it. Its last release, 0.25, is of 2024, and one day it will not
-work with a new TensorFlow. `tests/test_distributions.py` pins what is used.
+No other module imports TensorFlow Probability. Its last release, 0.25, is of 2024, and
+one day a new TensorFlow will break it. `tests/test_distributions.py` pins what is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Beta: TypeAlias = tfp.distributions.Beta
 
 
 def is_distribution(value: Any) -> bool:
-    """Whether it is a distribution of TFP, or of a class derived from one."""
+    """Whether `value` is a distribution of TFP, or of a subclass."""
     return isinstance(value, tfp.distributions.Distribution)
 
 

@@ -1,11 +1,12 @@
-"""Elements of a dataset: taken apart, put together, mapped and compared.
+"""Takes elements of a dataset apart, puts them together, maps and compares them.
 
 An element is taken apart once, where it comes in, and put together once, where it goes
 out. Between the two everything is `Parts`.
 
-Datasets are mapped here too, by functions that AutoGraph leaves alone. It would convert
-our functions again for every pipeline, 0.3 s each, and would hide their errors in "in
-user code". `do_not_convert` on the outermost function holds for all that it calls.
+Datasets are mapped here too, by functions that AutoGraph does not convert. AutoGraph
+would convert our functions again for every pipeline, 0.3 s each. It would also hide
+their errors in messages that begin with "in user code". `do_not_convert` on the
+outermost function holds for all functions that it calls.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ __all__ = [
 
 _Class = TypeVar("_Class", bound=type)
 
-WEIGHT_KEY = "sample_weight"  # of dict elements; may be named in target_keys, too
+WEIGHT_KEY = "sample_weight"  # a key of dict elements, which target_keys may name too
 
 
 class Parts(NamedTuple):
-    """What is mixed of an element, or the specs of it; each may be a nest.
+    """The parts of an element that are mixed, or their specs. Each may be a nest.
 
     Attributes:
       features: tensors (B, ...).
@@ -75,8 +76,8 @@ def split(
     """Takes an element, or an element_spec, apart.
 
     Args:
-      element: `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it; or x alone,
-        or `(x,)`, which have no targets.
+      element: `(x, y)`, `(x, y, sample_weight)`, or a dict as TFDS yields it. Or x
+        alone or `(x,)`, without targets.
       feature_keys: keys of a dict element that hold features.
       target_keys: keys of a dict element that hold targets.
       length_keys: keys of a dict element, or of the dict of features of a tuple, that
@@ -84,12 +85,12 @@ def split(
       keep_keys: keys of either dict that are left out.
 
     Returns:
-      Its `Parts`. A dict element's other keys are left out too; `join` takes what was
-      left out from the element.
+      The element's `Parts`. The other keys of a dict element are left out too. `join`
+      takes the values that were left out from the element.
 
     Raises:
-      TypeError: it is none of these.
-      KeyError: a dict element has not all of the keys.
+      TypeError: the element is none of these.
+      KeyError: a dict lacks one of the keys.
     """
     if isinstance(element, dict):
         _check_keys(element, "feature_keys", feature_keys)
@@ -100,7 +101,7 @@ def split(
         return Parts(
             features={key: element[key] for key in feature_keys},
             targets={key: element[key] for key in labels},
-            # They belong to the label, so that they are mixed without being named.
+            # Sample weights belong to the label, so they are mixed without being named.
             weights=(
                 None
                 if WEIGHT_KEY in (*feature_keys, *keep_keys)
@@ -156,12 +157,12 @@ def join(parts: Parts, like: Any) -> Any:
     """Puts together what `split` took apart.
 
     Args:
-      parts: what was mixed.
-      like: the element that it came from: what was left out, and the type of a named
-        tuple, are taken from it.
+      parts: the mixed parts.
+      like: the element that the parts came from. It gives the values that were left
+        out, and the type of a named tuple.
 
     Returns:
-      An element; `(x, y, sample_weight)` where `parts` have weights and `like` had not.
+      An element. `(x, y)` becomes `(x, y, sample_weight)` if only `parts` have weights.
     """
     others = {**(parts.lengths or {}), **left_out(like, parts)}
     if isinstance(like, dict):
@@ -183,7 +184,7 @@ def join(parts: Parts, like: Any) -> Any:
 
 
 def left_out(element: Any, parts: Parts) -> dict[str, Any]:
-    """What `split` left out of a dict element, or of features that are a dict."""
+    """The items that `split` left out of a dict element, or of a dict of features."""
     whole, taken = element, {**(parts.lengths or {})}
     if isinstance(element, dict):
         taken |= {**parts.features, **parts.targets}
@@ -197,7 +198,7 @@ def left_out(element: Any, parts: Parts) -> dict[str, Any]:
 
 
 def with_left_out(element: Any, changed: dict[str, Any]) -> Any:
-    """The element, with other values for keys that `split` left out."""
+    """The element, with changed values for keys that `split` left out."""
     if not changed:
         return element
     if isinstance(element, dict):
@@ -207,19 +208,19 @@ def with_left_out(element: Any, changed: dict[str, Any]) -> Any:
 
 
 def to_tensors(parts: Parts) -> Parts:
-    """Makes tensors of the parts, so that NumPy batches can be mixed by hand."""
+    """Converts the parts to tensors, so that NumPy batches can be mixed by hand."""
 
     def tensor(value: Any) -> Any:
         composite = (tf.RaggedTensor, tf.SparseTensor, tf.experimental.ExtensionType)
         if value is None or isinstance(value, composite):
-            return value  # to be refused
+            return value  # which is refused later
         return tf.convert_to_tensor(value)
 
     return map_parts(tensor, parts)
 
 
 def spec_of(parts: Parts) -> Parts:
-    """The specs of tensors; ragged and sparse ones stay, to be refused."""
+    """The specs of the parts. Ragged and sparse tensors stay, and are refused later."""
 
     def spec(value: Any) -> Any:
         dense = isinstance(value, (tf.Tensor, tf.TensorSpec))
@@ -234,7 +235,7 @@ def map_parts(fn: Callable[..., Any], *parts: Parts) -> Parts:
 
 
 def map_nest(fn: Callable[..., Any], *nests: Any) -> Any:
-    """`tf.nest.map_structure`, but a missing part, None, stays None."""
+    """`tf.nest.map_structure`, except that a missing part, None, stays None."""
     return None if nests[0] is None else tf.nest.map_structure(fn, *nests)
 
 
@@ -244,12 +245,12 @@ def head(parts: Parts, n: tf.Tensor) -> Parts:
 
 
 def leaves(parts: Parts) -> list[Any]:
-    """Every tensor, or its spec."""
+    """All tensors of the parts, or their specs."""
     return tf.nest.flatten([part for part in parts if part is not None])
 
 
 def batch_size(parts: Parts) -> int | tf.Tensor:
-    """B: an integer where the shape tells, else a scalar int32 tensor."""
+    """B: an integer if it is static, else a scalar int32 tensor."""
     first = tf.nest.flatten(parts.features)[0]
     return first.shape[0] if first.shape[0] is not None else tf.shape(first)[0]
 
@@ -270,7 +271,7 @@ def check_same_spec(name: str, first: Any, second: Any) -> None:
     Args:
       name: what `second` is, such as "partner".
       first: the dataset's spec.
-      second: another one.
+      second: the spec that must be like it.
     """
 
     def fail(what: str) -> None:
@@ -300,10 +301,10 @@ def check_same_spec(name: str, first: Any, second: Any) -> None:
 
 
 def check_same_shapes(caller: str, first: Parts, second: Parts) -> list[tf.Operation]:
-    """Operations that raise where two batches differ in shape, and would broadcast.
+    """Operations that raise if two batches differ in shape, and would broadcast.
 
-    They run outside the XLA-compiled function, in which asserts vanish. Static shapes
-    have been compared before.
+    The operations run outside the XLA-compiled function, because XLA drops asserts.
+    Static shapes have been compared before.
     """
     pairs = [
         (tf.shape(a), tf.shape(b))
@@ -325,7 +326,7 @@ def check_same_shapes(caller: str, first: Parts, second: Parts) -> list[tf.Opera
 def map_elements(
     dataset: tf.data.Dataset, fn: Callable[[Any], Any], **options: Any
 ) -> tf.data.Dataset:
-    """`Dataset.map` by a function of one element, also where that is a tuple."""
+    """`Dataset.map` by a function of one element, even if the element is a tuple."""
     return dataset.map(of_element(fn), **options)
 
 
@@ -344,7 +345,10 @@ def filter_elements(
 
 
 def of_element(fn: Callable[[Any], Any]) -> Callable[..., Any]:
-    """A function for `Dataset.map`, which passes the parts of a tuple one by one."""
+    """Makes a function of one element fit for `Dataset.map`.
+
+    `Dataset.map` passes the members of a tuple as arguments of their own.
+    """
 
     def call(*element: Any) -> Any:
         return fn(element[0] if len(element) == 1 else element)
@@ -355,8 +359,8 @@ def of_element(fn: Callable[[Any], Any]) -> Callable[..., Any]:
 def never_convert(cls: _Class) -> _Class:
     """Keeps AutoGraph from converting the public methods that a class defines.
 
-    It would do so where a user's function calls them, and would copy the messages of
-    errors before the caller's name is put in front.
+    AutoGraph would convert them when a user's map function calls them. It would then
+    copy an error's message before the caller's name is put in front.
     """
     for name, method in list(vars(cls).items()):
         if inspect.isfunction(method) and (name == "__call__" or name[0] != "_"):

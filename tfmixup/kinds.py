@@ -1,4 +1,4 @@
-"""Which kind every target of an element is, decided once, from the element's spec."""
+"""Decides the kind of every target of an element, once, from the element's spec."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ __all__ = ["label_of", "resolve"]
 
 
 def resolve(parts: Parts, options: Options) -> Any:
-    """Decides of which kind every target is, and refuses those that are of none.
+    """Decides the kind of every target, and refuses targets of no kind.
 
     Args:
       parts: specs of batches.
-      options: the mixer's.
+      options: the mixer's options.
 
     Returns:
-      A nest of `Target`, of the structure of the targets.
+      A nest of `Target`, with the structure of the targets.
 
     Raises:
-      TypeError: strings, booleans, ragged or sparse targets.
-      ValueError: integers that no kind of target can be, or options that none of the
-        targets is for.
+      TypeError: a target is of strings or booleans, or ragged, or sparse.
+      ValueError: an integer target fits no kind, or an option applies to no target.
     """
     classes = _classes(options.num_classes, parts.targets)
     resolved = tf.nest.map_structure(
@@ -47,7 +46,7 @@ def resolve(parts: Parts, options: Options) -> Any:
 
 
 def _classes(num_classes: Any, targets: Any) -> Any:
-    """The number of classes of every target, or None: a nest like the targets."""
+    """A nest like the targets: each target's number of classes, or None."""
     if not tf.nest.is_nested(num_classes):
         return tf.nest.map_structure(lambda _: num_classes, targets)
     if isinstance(num_classes, dict) and isinstance(targets, dict):
@@ -91,7 +90,10 @@ def _resolve_one(
 
 
 def _ignore_label(spec: tf.TensorSpec, parts: Parts, options: Options) -> float | None:
-    """The mixer's where it is for this target: an integer is for class ids first."""
+    """The mixer's `ignore_label`, or None if it does not apply to this target.
+
+    An integer applies to class ids, and to floats only if no target has class ids.
+    """
     label = options.ignore_label
     if label is None or (math.isnan(label) and spec.dtype.is_integer):
         return None
@@ -178,18 +180,18 @@ def _check_weights(flat: list[Target], specs: list[tf.TensorSpec]) -> None:
 
 
 def label_of(parts: Parts, target_keys: tuple[str, ...]) -> Any:
-    """The label, for mixers that look at one.
+    """The label, for mixers that depend on the label.
 
     Args:
       parts: a batch or its specs.
-      target_keys: the mixer's.
+      target_keys: the mixer's `target_keys`.
 
     Returns:
-      The only target, or the first of `target_keys` in a dict element: a tensor or its
-      spec.
+      The only target, or the first of `target_keys` in a dict element. It is a tensor,
+      or its spec.
 
     Raises:
-      ValueError: there are several targets, and no key tells which is meant.
+      ValueError: there are several targets, and no key names one of them.
     """
     targets = parts.targets
     if isinstance(targets, dict) and target_keys and target_keys[0] in targets:

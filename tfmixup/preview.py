@@ -1,4 +1,4 @@
-"""`python -m tfmixup preview`: a picture of mixed examples of any image dataset."""
+"""`python -m tfmixup preview`: draws mixed examples of any image dataset."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-      argv: arguments; None for those of the process.
+      argv: the arguments. None for the arguments of the process.
 
     Returns:
       0, or 1 after a message on stderr. Wrong arguments exit with 2.
@@ -54,7 +54,7 @@ def _preview(args: argparse.Namespace) -> None:
     given = {} if args.alpha is None else {"alpha": args.alpha}
     classes = None if names is None else len(names)
     try:
-        # Pairs of targets tell λ, which the blended label does not.
+        # A blended label does not tell λ, which stands above each image. A pair does.
         mixer = _MIXERS[args.mixer](num_classes=classes, targets="pair", **given)
         mix = tfmixup.two_streams(
             mixer,
@@ -96,14 +96,15 @@ def _folder(path: pathlib.Path, size: int) -> tuple[tf.data.Dataset, list[str] |
 
 
 def _unlabelled(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # A pair of vectors of integers is no label, so that only λ is written.
+    # plot.batch does not write vectors of integers, so that only λ stands above the
+    # image.
     return image, tf.zeros([2], tf.int32)
 
 
 def _load(
     name: str, split: str, data_dir: str | None, size: int | None
 ) -> tuple[tf.data.Dataset, list[str] | None]:
-    """A dataset of (image, label), images of one size, and the names of its classes."""
+    """A dataset of (image, label) with images of one size, and its class names."""
     try:
         requirements.check_tensorflow_datasets()
         import tensorflow_datasets as tfds
@@ -112,7 +113,7 @@ def _load(
     except ImportError as error:
         raise _PreviewError(str(error)) from error
     asked = f"--dataset {name}"
-    # A dataset's own code runs here, which may raise anything.
+    # The dataset's own code runs here, and may raise anything.
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         image, label = _keys(asked, builder.info)  # before a long download
@@ -133,7 +134,7 @@ def _load(
     if size is None and None in shape:
         size = command_line.SIZE
     target = [size, size] if size else shape
-    # Small images are enlarged pixel by pixel, so that their pixels can be told apart.
+    # Small images are enlarged without smoothing, so that single pixels stay visible.
     method = "area" if None in shape or shape[0] > target[0] else "nearest"
 
     def example(element: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -147,7 +148,7 @@ def _load(
 
 
 def _keys(asked: str, info: Any) -> tuple[str, str | None]:
-    """The keys of the image and of its class; None where there is no class."""
+    """The keys of the image and of its class. The latter is None without classes."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items()) if hasattr(info.features, "items") else {}

@@ -1,7 +1,7 @@
-"""Says in our words which package is missing, or does not fit the others.
+"""Says which package is missing, or does not fit the others.
 
-The modules that import these packages check first: `import tfmixup` begins with
-TensorFlow's, and `import tfmixup.datasets` with that of TensorFlow Datasets.
+Modules that import these packages call a check first. `import tfmixup` begins with the
+check of TensorFlow, `import tfmixup.datasets` with the check of TensorFlow Datasets.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from importlib import metadata
 
 __all__ = ["check_tensorflow", "check_tensorflow_datasets", "install"]
 
-# The first release sets this, and messages and docs follow: see BUILD.md.
+# The first release sets this to True, and messages and docs follow: see BUILD.md.
 RELEASED = False
 
 _OLDEST_TENSORFLOW = (2, 18)
 
 
 def install(extra: str) -> str:
-    """The command that brings an extra, for messages."""
+    """The command that installs an extra, for messages."""
     if RELEASED:
         return f"pip install 'tfmixup[{extra}]'"
     return f"pip install '.[{extra}]' in a clone of the repository"
@@ -29,8 +29,8 @@ def check_tensorflow() -> None:
     """Makes sure that TensorFlow and TensorFlow Probability can be imported.
 
     Raises:
-      ImportError: with the command that mends it, if a package is missing or does not
-        fit the others.
+      ImportError: a package is missing or does not fit the others. The message gives
+        the command that mends it.
     """
     tensorflow = _tensorflow_version()
     major_minor = ".".join(tensorflow.split(".")[:2])
@@ -47,7 +47,7 @@ def check_tensorflow() -> None:
         )
     try:
         importlib.import_module("tensorflow_probability").distributions.Beta  # noqa: B018
-    except Exception as error:  # whatever two releases that do not fit may raise
+    except Exception as error:  # two releases that do not fit may raise anything
         raise ImportError(
             f"tfmixup needs TensorFlow Probability. Release "
             f"{_version('tensorflow-probability')} cannot be imported beside "
@@ -67,7 +67,7 @@ def _tensorflow_version() -> str:
         raise ImportError(f"tfmixup needs TensorFlow, which is not installed. {mend}")
     tensorflow = importlib.import_module("tensorflow")
     version = getattr(tensorflow, "__version__", None)
-    if version is None:  # Python imports what pip has left of a folder.
+    if version is None:  # pip may leave an empty folder, which Python imports.
         raise ImportError(
             "tfmixup needs TensorFlow, of which there is only an empty folder, "
             f"{list(tensorflow.__path__)}. {mend}"
@@ -85,7 +85,7 @@ def check_tensorflow_datasets() -> None:
     """Makes sure that TensorFlow Datasets can be imported.
 
     Raises:
-      ImportError: with the command that mends it, if it cannot.
+      ImportError: the import fails. The message gives the command that mends it.
     """
     try:
         tfds = importlib.import_module("tensorflow_datasets")
@@ -95,7 +95,7 @@ def check_tensorflow_datasets() -> None:
             f"{error}. Install the examples' packages: {install('examples')}."
         ) from error
     if not hasattr(tfds, "core"):
-        # TFDS keeps an error of its own imports to itself.
+        # If an import inside TFDS fails, TFDS hides the error and has no `core`.
         raise ImportError(
             f"tfmixup.datasets needs TensorFlow Datasets. Release "
             f"{_version('tensorflow-datasets')} cannot be imported beside "

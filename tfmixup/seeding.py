@@ -1,10 +1,11 @@
-"""Seeds, and the numbers and partners that are drawn from one.
+"""Seeds, and the numbers and partners that are drawn from a seed.
 
-Three kinds of seed meet in a pipeline. A *pipeline seed* is the integer that a
-user passes; `stream_seed` gives every random stage of a pipeline its own integer
-from it. A *batch seed* is an int32 tensor of shape (2,), one for every batch;
-`words` streams what they are made of by `of_words`. `split` makes several independent
-batch seeds of one. Seeds are made, named and split nowhere else.
+A pipeline has three kinds of seed. A *pipeline seed* is the integer that a user passes.
+From it `stream_seed` derives the second kind, an integer of its own for every random
+stage. The third kind, a *batch seed*, is an int32 tensor of shape (2,), one for every
+batch. `words` streams pairs of random words, and `of_words` makes a batch seed of a
+pair. `split` makes several independent batch seeds of one. No other module makes, names
+or splits seeds.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def stream_seed(seed: int | None, name: str) -> int | None:
 
 
 def words(seed: int | None) -> tf.data.Dataset:
-    """Streams pairs of random words without end, other ones in every epoch.
+    """Streams pairs of random words without end, different ones in every epoch.
 
-    `Dataset.random` is an op of tf.data whose state is saved in an iterator's
-    checkpoint, unlike that of a random op inside a map function.
+    An iterator's checkpoint saves the state of `Dataset.random`. It does not save the
+    state of a random op inside a map function.
 
     Args:
       seed: seed of this stage, or None for fresh randomness.
@@ -62,31 +63,32 @@ def words(seed: int | None) -> tf.data.Dataset:
       An infinite dataset of int64 tensors of shape (2,), values in [0, 2**32).
     """
     stream = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    # No map makes batch seeds of them here: a function costs an iterator milliseconds.
+    # The words become batch seeds elsewhere, in a map that is needed anyway. One more
+    # map here would cost every new iterator milliseconds.
     return stream.batch(2, drop_remainder=True)
 
 
 def of_words(two: tf.Tensor) -> tf.Tensor:
-    """The batch seed of an element of `words`."""
+    """Makes a batch seed of an element of `words`."""
     return tf.cast(two - 2**31, tf.int32)
 
 
 def split(seed: tf.Tensor, n: int) -> list[tf.Tensor]:
     """Splits a batch seed into `n` independent ones, each int32 of shape (2,).
 
-    A step of a linear congruential generator tells them apart. TensorFlow's stateless
-    ops hash a seed before they draw from it, so that seeds need to be different and no
-    more; and two ops are cheaper than a draw of seeds.
+    Each is a step of a linear congruential generator with an increment of its own.
+    TensorFlow's stateless ops hash a seed before they draw from it, so that seeds only
+    need to differ. The two ops of a step are cheaper than drawing the seeds.
     """
     seed = checks.batch_seed(seed)
     return tf.unstack(seed * _MULTIPLIER + _increments(n), num=n)
 
 
-_MULTIPLIER = np.array([0x5851F42D, 0x4C957F2D], np.int32)  # Knuth's, by halves
+_MULTIPLIER = np.array([0x5851F42D, 0x4C957F2D], np.int32)  # Knuth's, as two halves
 
 
 def _increments(n: int) -> np.ndarray:
-    """Without a pattern, so that a user's [1, 3] never meets a part of [1, 2]."""
+    """Increments by hash: with a pattern, a part of [1, 2] could be a user's [1, 3]."""
     digests = [
         hashlib.blake2b(f"tfmixup:split:{k}".encode(), digest_size=8).digest()
         for k in range(n)
@@ -97,8 +99,9 @@ def _increments(n: int) -> np.ndarray:
 def integers(
     shape: Sequence[int | tf.Tensor], seed: tf.Tensor, below: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Draws int32 in [0, `below`), or any of 32 bits; the same under XLA."""
-    # XLA takes a negative seed for another one than TensorFlow's ops do.
+    """Draws int32 in [0, `below`), or of all 32 bits. XLA draws the same numbers."""
+    # XLA and TensorFlow's ops read a negative seed differently. They would then draw
+    # different numbers.
     seed = tf.cast(seed, tf.int64) & (2**32 - 1)
     least = None if below is None else 0
     return tf.random.stateless_uniform(
@@ -112,40 +115,40 @@ def uniform(
     low: float = 0.0,
     high: float = 1.0,
 ) -> tf.Tensor:
-    """Draws float32 in [low, high), the same under XLA.
+    """Draws float32 in [low, high). XLA draws the same numbers.
 
-    They are made of integers, since XLA takes other bits for a float than TensorFlow's
-    ops do.
+    The floats are made of integers, because XLA makes a float of other random bits than
+    TensorFlow's ops do.
     """
-    leading = tf.bitwise.right_shift(integers(shape, seed), 8)  # 24 bits with a sign
+    leading = tf.bitwise.right_shift(integers(shape, seed), 8)  # 24 bits, signed
     unit = tf.cast(leading, tf.float32) * 2.0**-24 + 0.5
     return unit if (low, high) == (0.0, 1.0) else low + (high - low) * unit
 
 
 def of_replica(seed: tf.Tensor, replica: int | tf.Tensor) -> tf.Tensor:
-    """The batch seed of one of several replicas, which share a stream of them."""
+    """The batch seed of one of several replicas that share a stream of batch seeds."""
     return seed + tf.cast(replica, tf.int32) * _MULTIPLIER
 
 
 def of_call(seed: tf.Tensor | None) -> tf.Tensor:
-    """The batch seed of one call of a mixer: checked, or fresh where it is None.
+    """The batch seed of one call of a mixer: `seed` checked, or a fresh seed for None.
 
-    Neither parallel calls nor `tf.random.set_seed` can make a fresh one repeat: the
-    operating system's entropy seeds the op. Inside a function that XLA compiles it is
-    XLA's own generator, which may begin alike in every process. Under
-    `enable_op_determinism` it follows `tf.random.set_seed`, as TensorFlow's own random
-    ops do.
+    The operating system's entropy seeds the op that draws a fresh seed. Neither
+    parallel calls nor `tf.random.set_seed` can make a fresh seed repeat. In a function
+    that XLA compiles, XLA's own generator draws it, and may begin alike in every
+    process. Under `enable_op_determinism` a fresh seed follows `tf.random.set_seed`, as
+    TensorFlow's own random ops do.
 
     Raises:
-      RuntimeError: a fresh one is wanted, ops must be deterministic, and
-        `tf.random.set_seed` was not called.
+      RuntimeError: `seed` is None, ops must be deterministic, and `tf.random.set_seed`
+        was not called.
     """
     if seed is not None:
         return checks.batch_seed(seed)
     ends = tf.int32.min, tf.int32.max
     if not _ops_must_be_deterministic():
         # `tf.random.uniform` would give this op the seed of `tf.random.set_seed`. XLA
-        # does not know NonDeterministicInts.
+        # has no NonDeterministicInts.
         return tf.raw_ops.RandomUniformInt(shape=[2], minval=ends[0], maxval=ends[1])
     try:
         return tf.random.uniform([2], *ends, dtype=tf.int32)
@@ -176,16 +179,16 @@ def partners(
 ) -> tf.Tensor:
     """Draws partners within a batch: `partner[i] = (i + s) mod B`, s uniform in 1..B-1.
 
-    Every other example of the batch is equally likely to be an example's partner,
-    nobody is its own partner, and everybody is a partner exactly once, so that a
-    batch keeps its label mass. A cyclic shift of a freshly shuffled batch pairs as
-    randomly as a permutation does and needs no sort. In a batch of one the only index
-    is 0; mixers return such a batch unmixed.
+    Every other example of the batch is equally likely to be an example's partner. No
+    example is its own partner. Every example is a partner exactly once, so that a batch
+    keeps its label mass. A cyclic shift of a freshly shuffled batch pairs as randomly
+    as a permutation, and needs no sort. In a batch of one the only index is 0. Mixers
+    return such a batch unmixed.
 
     Args:
       batch_size: B, the number of examples, an integer or a scalar int32 tensor.
       seed: int32 tensor of shape (2,).
-      num_batches: draw for so many batches at once; None for one.
+      num_batches: how many batches to draw for at once. None for one batch.
 
     Returns:
       int32 tensor of shape (B,) or (num_batches, B), values in [0, B).

@@ -1,4 +1,4 @@
-"""Elements that cannot be mixed, told by their specs."""
+"""Refuses elements that cannot be mixed, by their specs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["check_batched", "check_element", "check_unbatched"]
 
 
 def check_element(element: Any) -> None:
-    """Refuses datasets, two zipped elements, and elements beside their class.
+    """Refuses datasets, pairs of zipped elements, and pairs (class, element).
 
     Args:
       element: a batch, an example, or the spec of one.
 
     Raises:
-      TypeError: it is a dataset.
-      ValueError: it holds elements.
+      TypeError: `element` is a dataset.
+      ValueError: `element` is a pair that holds whole elements.
     """
     no_py_dataset("a batch", element)
     if isinstance(element, tf.data.Dataset):
@@ -36,10 +36,10 @@ def check_element(element: Any) -> None:
 
 
 def _check_not_zipped(element: Any) -> None:
-    """Refuses two zipped elements, whose first labels would pass for features.
+    """Refuses two zipped elements, because y_i would be mixed as a feature.
 
-    ((x_i, y_i), (x_j, y_j)) is told from (x, y) by its two halves, which are tuples or
-    dicts of one structure, with the same dtypes and ranks.
+    ((x_i, y_i), (x_j, y_j)) differs from (x, y) in its halves. Both are tuples or dicts
+    of one structure, with the same dtypes and ranks.
     """
     halves = [part for part in element if isinstance(part, (tuple, dict))]
     if len(halves) < 2 or len(tf.nest.flatten(halves[0])) < 2:
@@ -59,7 +59,7 @@ def _check_not_zipped(element: Any) -> None:
 
 
 def _kind(leaf: Any) -> Any:
-    """The dtype and rank, or the type of what has none, such as None."""
+    """The dtype and rank of a leaf, or its type if it has no dtype, such as None."""
     try:
         leaf = leaf if hasattr(leaf, "dtype") else tf.convert_to_tensor(leaf)
     except (TypeError, ValueError):
@@ -68,7 +68,7 @@ def _kind(leaf: Any) -> Any:
 
 
 def _check_not_resampled(element: Any) -> None:
-    """Refuses (class, (x, y)): y would be mixed beside x, with a class for features."""
+    """Refuses (class, (x, y)): the class would be the feature, and x and y targets."""
     first, second = element
     if not isinstance(second, tuple) or len(second) not in (2, 3):
         return
@@ -82,15 +82,15 @@ def _check_not_resampled(element: Any) -> None:
 
 
 def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
-    """Refuses elements that are batches already, where their spec tells.
+    """Refuses elements that are batches already, if their specs tell.
 
     Args:
       parts: specs of an element.
-      integer_vectors: integer labels may be vectors, such as those of CTC.
+      integer_vectors: whether integer labels may be vectors, such as those of CTC.
 
     Raises:
-      ValueError: every part starts with an unknown dimension, as `Dataset.batch`
-        makes it, or class labels are vectors; or targets are boxes.
+      ValueError: every part starts with an unknown dimension, as after `Dataset.batch`;
+        or class labels are vectors; or targets are boxes.
     """
     _refuse_boxes(parts.targets, batch_dims=0)
     specs = [spec for spec in leaves(parts) if isinstance(spec, tf.TensorSpec)]
@@ -119,17 +119,17 @@ def check_unbatched(parts: Parts, integer_vectors: bool = False) -> None:
 
 
 def check_batched(parts: Parts, dtype: str, integers_are_quantities: bool) -> None:
-    """Refuses batches that cannot be mixed, by the specs of all but the targets.
+    """Refuses batches whose features, weights or lengths cannot be mixed.
 
     Args:
       parts: specs of batches.
-      dtype: what features become.
-      integers_are_quantities: whether the mixer knows what integers of any size are.
+      dtype: the dtype that features become.
+      integers_are_quantities: whether integers of any size are quantities to the mixer.
 
     Raises:
-      TypeError: features are no dense tensors, or hold numbers that may be names; or
-        features, weights or lengths are of a dtype that cannot be mixed.
-      ValueError: there are no features; or a part is a scalar or of unknown rank, or
+      TypeError: features are not dense tensors, or may be names, such as token ids; or
+        features, weights or lengths have a dtype that cannot be mixed.
+      ValueError: there are no features; or a part is a scalar or of unknown rank; or
         leading sizes differ; or targets are boxes.
     """
     _refuse_boxes(parts.targets, batch_dims=1)
@@ -199,7 +199,7 @@ def _describe_all(specs: Sequence[Any]) -> str:
     return ", ".join(map(describe, specs))
 
 
-# What TFDS and Keras name boxes.
+# The names that TFDS and Keras give to boxes.
 _BOX_KEYS = ("bbox", "bboxes", "box", "boxes", "bounding_box", "bounding_boxes")
 
 
@@ -214,7 +214,7 @@ def _refuse_boxes(targets: Any, batch_dims: int) -> None:
     integers = [spec.shape for spec in specs.values() if spec.dtype.is_integer]
     for key, inner in targets.items():
         if key not in specs:
-            # A ragged tensor has no shape to go by.
+            # The shape of a ragged tensor does not tell boxes, so only the key counts.
             boxes = str(key).lower() in _BOX_KEYS
         else:
             four = inner.dtype.is_floating and inner.shape.rank and inner.shape[-1] == 4
@@ -270,7 +270,7 @@ def _check_feature(
             f"{came}. Use dtype='float32', or mix before the features are rescaled."
         )
     if spec.dtype == tf.bool or (
-        # Smaller ones are bytes of images, or samples of sounds.
+        # Integers of 8 or 16 bits are bytes of images, or samples of sounds.
         spec.dtype.is_integer and spec.dtype.size >= 4 and not integers_are_quantities
     ):
         _refuse_names(spec, came, path, keyed)

@@ -1,7 +1,7 @@
-"""Targets: what each kind of them becomes, and how two of them become one.
+"""What each kind of target becomes, and how two targets become one.
 
-A kind encodes, weighs and combines the batches of one target. A new kind is a class
-here, and one of those that `tfmixup.kinds` chooses from.
+A kind encodes, weighs and combines the batches of one target. To add a kind, write its
+class here, and let `tfmixup.kinds` choose the class.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ __all__ = [
 
 
 class Target(abc.ABC):
-    """One target of the elements: what is made of it.
+    """One target of the elements, and how it is encoded and mixed.
 
     Args:
-      spec: of a batch of it, (B, ...).
-      options: the mixer's.
-      num_classes: its number of classes; None where it has none.
-      ignore_label: the mixer's; None where it is not for this target.
+      spec: the spec of a batch of the target, (B, ...).
+      options: the mixer's options.
+      num_classes: the target's number of classes. None for a target without classes.
+      ignore_label: the mixer's. None if it does not apply to this target.
     """
 
     def __init__(
@@ -55,32 +55,32 @@ class Target(abc.ABC):
         """Refuses the target by its spec; `parts` are the element's specs."""
 
     def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
-        """Operations that raise at bad values in batches; they run outside XLA."""
+        """Operations that raise at bad values in batches. They run outside XLA."""
         return []
 
     def are_fine(self, target: tf.Tensor) -> tf.Tensor | None:
-        """Whether all values are such as there may be; None where any may be."""
+        """Whether all values are allowed. None if this kind allows any value."""
         return None
 
     @abc.abstractmethod
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """What the target becomes before two are combined: (B, ...)."""
+        """Encodes the target before it is combined with another: (B, ...)."""
 
     def allowed(self) -> str:
-        """The class ids that there may be, for a message."""
+        """The class ids that are allowed, for a message."""
         classes = f"[0, {self.num_classes})"
         if self.ignore_label is None:
             return classes
         return f"{classes} or ignore_label={self.ignore_label}"
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
-        """float32, 0 where the label is `ignore_label`, else 1; None for all 1."""
+        """float32: 0 where the label is `ignore_label`, else 1. None means all 1."""
         return None
 
     def one_hot(self, ids: tf.Tensor) -> tf.Tensor:
         """`(1 − ε)·one_hot(y) + ε/C`, zeros where ignored: float32 (..., C)."""
         classes, smoothing = int(self.num_classes or 0), self.options.label_smoothing
-        # uint16, uint32 and uint64 are not dtypes of tf.one_hot; checked ids fit.
+        # tf.one_hot takes no uint16, uint32 and uint64. Checked ids fit into int32.
         hot = tf.one_hot(
             tf.cast(ids, tf.int32),
             classes,
@@ -92,7 +92,7 @@ class Target(abc.ABC):
         return hot if validity is None else hot * validity[..., tf.newaxis]
 
     def positions(self) -> tf.TensorShape:
-        """The dimensions of the target in which it may have weights of its own."""
+        """The dimensions of the target that sample weights may have."""
         return self.spec.shape
 
     def mix(
@@ -111,18 +111,18 @@ class Target(abc.ABC):
             "pair":   (y_i, y_j, λ′), for losses that are not linear in the label
             "union":  max(y_i, y_j), of labels that have a share and a weight
 
-        so that W·ℓ(y) is λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss ℓ that is
-        linear in the label. A label of weight 0 has no share, whatever it is.
+        Hence W·ℓ(y) = λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss ℓ that is linear
+        in the label. A label of weight 0 has no share, whatever its value is.
 
         Args:
-          first: (B, ...), not encoded.
-          second: (B, ...).
-          weights: of both, (B,) or with more of the target's dimensions; or None.
-          recipe: the mixer's.
+          first: the first targets (B, ...), not encoded.
+          second: the second targets, like `first`.
+          weights: of both, (B,) or with more of the target's dimensions. Or None.
+          recipe: the mixer's recipe.
 
         Returns:
-          The target (B, ...), for "pair" a tuple of three with λ′ of shape (B,) or of
-          the weights' shape; and W or None.
+          The target (B, ...), and W or None. For "pair" the target is a tuple of three,
+          with λ′ of shape (B,) or of the weights' shape.
         """
         share, mixed = recipe.share_of(first), None
         one, other = self.encode(first), self.encode(recipe.second_of(second, second))
@@ -133,7 +133,7 @@ class Target(abc.ABC):
         return self.combine(one, other, share), mixed
 
     def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
-        """`mix` of encoded targets, by the first one's share (B,), (1,) or more."""
+        """Combines encoded targets, by the first one's share (B,), (1,) or more."""
         if self.options.targets == "pair":
             shape = tf.shape(first)[: share.shape.rank]
             return first, second, tf.broadcast_to(share, shape)
@@ -144,7 +144,7 @@ class Target(abc.ABC):
 
 
 def _taught(target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """The target without what is not finite where its weight is 0: 0·∞ is NaN."""
+    """Sets infinities and NaN to 0 where the weight is 0, because 0·∞ is NaN."""
     if not target.dtype.is_floating:
         return target
     nothing = (_fitted(weight, target) == 0) & ~tf.math.is_finite(target)
@@ -176,11 +176,11 @@ class Floats(Target):
     """Floats of any shape: one-hot, multi-hot, regression, depth maps."""
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """The target as it is, or 0 where it is not known."""
+        """The target as it is, with 0 where it is not known."""
         return _known(target, self.validity(target))
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
-        """float32, of the target's shape: 0 where it is `ignore_label`, or NaN."""
+        """float32 like the target: 0 where it is `ignore_label`, which may be NaN."""
         if self.ignore_label is None:
             return None
         if math.isnan(self.ignore_label):
@@ -192,7 +192,7 @@ class KeptIntegers(Target):
     """Integers that a pair carries along: sequences for CTC, ranks, class ids."""
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """The target as it is, or 0 where it is ignored: losses refuse other ids."""
+        """The target, with 0 where it is ignored, because losses refuse other ids."""
         return _without_ignored(target, self.ignore_label)
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
@@ -201,9 +201,9 @@ class KeptIntegers(Target):
 
 
 class Masks(Target):
-    """Integers (B, H, W), (B, T, H, W), either with a last dimension of 1 or not.
+    """Integers (B, H, W) or (B, T, H, W), with or without a last dimension of 1.
 
-    They become float32 (B, H, W, C), or stay class ids where a mixer only moves pixels.
+    They become float32 (B, H, W, C), or stay class ids if a mixer only moves pixels.
     """
 
     def check(self, parts: Parts) -> None:
@@ -227,7 +227,7 @@ class Masks(Target):
             )
 
     def positions(self) -> tf.TensorShape:
-        """Its pixels."""
+        """The mask's pixels."""
         return _without_channel(self.spec.shape)
 
     def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
@@ -254,7 +254,7 @@ class Masks(Target):
         return (tf.size(target) == 0) | within
 
     def _ends(self, target: tf.Tensor) -> list[tf.Tensor]:
-        # The ends alone: a mask of int64 would be eight times the memory of uint8.
+        # Cast the ends alone: a mask of int64 takes eight times the memory of uint8.
         classes = _without_ignored(target, self.ignore_label)
         return [
             tf.cast(end(classes), tf.int64) for end in (tf.reduce_min, tf.reduce_max)
@@ -271,16 +271,16 @@ class Masks(Target):
         return _validity(_ids(target), self.ignore_label)
 
     def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
-        """As any target; or of two class ids, where pixels are moved, the shown one."""
+        """As any target. Of integer masks, takes the class id of the shown pixel."""
         if not self.options.integer_masks:
             return super().combine(first, second, share)
         return tf.where(of_rank(share, first.shape.rank) == 1, first, second)
 
 
 def _is_mask_of(size: tf.TensorShape, image: tf.TensorShape) -> bool:
-    """Whether it is the size of images with channels last, first, or without any.
+    """Whether `size` fits images with channels last, channels first, or no channels.
 
-    Of the first two it may be a whole fraction.
+    Beside images with channels, the mask may be smaller by a whole factor.
     """
     if image.rank == 3:
         return size.is_compatible_with(image[1:])
@@ -295,22 +295,22 @@ def _is_mask_of(size: tf.TensorShape, image: tf.TensorShape) -> bool:
 
 
 def _validity(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor | None:
-    """float32, 0 where an id is `ignore_label`, else 1; None for all 1."""
+    """float32: 0 where an id is `ignore_label`, else 1. None means all 1."""
     if ignore_label is None:
         return None
-    # Its dtype may be too small to hold it.
+    # The dtype of the ids may be too small to hold the label.
     if not ids.dtype.min <= ignore_label <= ids.dtype.max:
         return tf.ones_like(ids, tf.float32)
     return tf.cast(ids != tf.constant(int(ignore_label), ids.dtype), tf.float32)
 
 
 def _without_ignored(ids: tf.Tensor, ignore_label: float | None) -> tf.Tensor:
-    """Class 0 where an id is `ignore_label`."""
+    """The ids, with class 0 where an id is `ignore_label`."""
     return _known(ids, _validity(ids, ignore_label))
 
 
 def _known(target: tf.Tensor, validity: tf.Tensor | None) -> tf.Tensor:
-    """The target, and 0 where it is not valid."""
+    """The target, with 0 where it is not valid."""
     if validity is None:
         return target
     return tf.where(validity == 1, target, tf.zeros_like(target))
@@ -326,7 +326,7 @@ def _without_channel(shape: tf.TensorShape) -> tf.TensorShape:
 
 
 class ClassIds(Target):
-    """Integers (B,) or (B, 1), one an example, or (B, T), one a frame of the features.
+    """Integers (B,) or (B, 1), one per example, or (B, T), one per feature frame.
 
     They become float32 (B, C), or (B, T, C).
     """
@@ -368,7 +368,7 @@ class ClassIds(Target):
 
     def check_values(self, caller: str, *targets: tf.Tensor) -> list[tf.Operation]:
         """Makes a class id outside [0, num_classes) raise."""
-        # Of two batches together, since every op takes its time. Frames may differ.
+        # One check of both batches is faster than two. Numbers of frames may differ.
         if len(targets) > 1 and self.spec.shape.rank == 1:
             targets = (tf.concat(targets, 0),)
         return [self._check_ids(caller, target) for target in targets]
@@ -389,7 +389,7 @@ class ClassIds(Target):
         return tf.reduce_all((wide >= 0) & (wide < self.num_classes))
 
     def encode(self, target: tf.Tensor) -> tf.Tensor:
-        """One-hot, smoothed; a row of zeros where ignored: float32 (B, [T,] C)."""
+        """One-hot and smoothed, zeros where ignored: float32 (B, [T,] C)."""
         return self.one_hot(_of_examples(target))
 
     def validity(self, target: tf.Tensor) -> tf.Tensor | None:
@@ -406,18 +406,18 @@ def _of_examples(ids: tf.Tensor) -> tf.Tensor:
 
 
 def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any, Any]:
-    """Makes one of two batches' targets, and of their sample weights.
+    """Mixes the targets of two batches, and their sample weights.
 
     Args:
       resolved: what `resolve` returned.
-      first: a batch, whose targets are not encoded.
-      second: a batch like it.
-      recipe: the mixer's.
+      first: a batch. Its targets are not encoded.
+      second: a batch like `first`.
+      recipe: the mixer's recipe.
 
     Returns:
-      The targets, and the weights or None: those of `Target.mix`. There is one tensor
-      of weights where the batches have one and it mixes alike for all targets, else one
-      for each target.
+      The targets, and the weights or None, as `Target.mix` makes them. The weights are
+      one tensor if the batches have one and it mixes alike for all targets, else one
+      tensor for each target.
     """
     kinds = tf.nest.flatten(resolved)
     if not kinds:
@@ -451,9 +451,9 @@ def check_values(resolved: Any, caller: str, *given: Any) -> list[tf.Operation]:
 
 
 def or_nan(resolved: Any, given: Any, mixed: Any) -> Any:
-    """Mixed targets, but NaN where a given one has a value that there may not be.
+    """Mixed targets, all of them NaN if a given target has a value not allowed.
 
-    A training step that XLA compiles has no assert left, and would train on.
+    XLA drops asserts, so that a compiled training step would silently train on.
     """
     flat = zip(tf.nest.flatten(resolved), tf.nest.flatten(given))
     fine = [kind.are_fine(target) for kind, target in flat]
@@ -467,7 +467,7 @@ def or_nan(resolved: Any, given: Any, mixed: Any) -> Any:
 
 
 def _weights(kinds: Sequence[Target], parts: Parts) -> list[tf.Tensor | None]:
-    """The weight of every target: the given one, and 0 where a label is ignored."""
+    """The weight of every target: the given weight, but 0 where a label is ignored."""
     given = [None] if parts.weights is None else tf.nest.flatten(parts.weights)
     if len(given) == 1:
         given *= len(kinds)
@@ -488,7 +488,7 @@ def _weight(
 
 
 def _like(resolved: Any, given: Any, mixed: Sequence[tf.Tensor | None]) -> Any:
-    """The weights of the targets, in the structure of the given weights if it holds."""
+    """The targets' weights, in the structure of the given weights if they fit it."""
     made = [weight for weight in mixed if weight is not None]
     if not made:
         return None
