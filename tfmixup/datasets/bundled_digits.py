@@ -1,7 +1,7 @@
 """Scikit-learn's bundled handwritten digits as a TensorFlow Datasets builder.
 
-The images ship inside scikit-learn, so this data set needs no download. They are so
-small that tests and README's first lines of code take seconds with them.
+The images ship inside scikit-learn, so this dataset needs no download. The images are
+so small that tests and README's first lines of code take seconds with them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _SOURCE_MAX = 16  # load_digits counts the set pixels of 4x4 blocks: 0..16.
 
 class BundledDigits(  # type: ignore[call-arg]
     tfds.core.GeneratorBasedBuilder,
-    # `python -m` runs this module a second time, after the package imported it, and
-    # TFDS refuses a second builder of one name.
+    # `python -m` runs this module a second time, after the package imported it. TFDS
+    # refuses a second builder with the same name.
     skip_registration=__name__ == "__main__",
 ):
-    """The handwritten digits that ship with scikit-learn; needs no download.
+    """The handwritten digits that ship with scikit-learn. Needs no download.
 
-    Importing this class registers it with TensorFlow Datasets, so that after
+    Importing this class registers it with TensorFlow Datasets. After
     `import tfmixup.datasets` also `tfds.load("bundled_digits")` works.
     """
 
@@ -54,8 +54,8 @@ class BundledDigits(  # type: ignore[call-arg]
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First release."}
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # DatasetInfo rather than dataset_info_from_configs: the latter looks for
-        # README.md and CITATIONS.bib beside this module.
+        # dataset_info_from_configs is the usual call, but it looks for README.md and
+        # CITATIONS.bib beside this module.
         return tfds.core.DatasetInfo(
             builder=self,
             description=_DESCRIPTION,
@@ -98,7 +98,7 @@ def _read_digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
       ImportError: If scikit-learn is not installed.
     """
     try:
-        # Here and not above: only preparing the data set needs scikit-learn.
+        # Import here, because only preparing the dataset needs scikit-learn.
         from sklearn import datasets as sklearn_datasets
         from sklearn import model_selection
     except ModuleNotFoundError as error:

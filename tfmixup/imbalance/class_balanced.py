@@ -41,48 +41,50 @@ def class_balanced(
 
         P(y_k = c) = o_c / Σ_c′ o_c′,   o_c = 1 by default
 
-    independently for every k; within a class, repeated and then shuffled, all examples
-    come equally often, up to those in the shuffle buffer. As `partner` of
-    `two_streams` it makes Balanced-MixUp: `λ·x_i + (1 − λ)·x_c` with x_i from the
-    dataset as it is, x_c from this stream and 1 − λ ~ Beta(α, 1), hence λ ~ Beta(1, α):
-    the paper's coefficient weighs the balanced stream, and the one of `MixUp` the
-    dataset's. Its authors try α from 0.1 to 0.3.
+    The class of every example k is drawn independently. Each class is repeated and then
+    shuffled. All examples of a class come equally often, up to those in the shuffle
+    buffer.
 
-    What it costs: classes are counted in one pass when the stream is made, unless
-    `class_counts` is given. Then each class is read by a filter of its own: one example
-    of a class that makes up 1/100 of the data takes 100 examples to be read, and C
-    passes fill the shuffle buffers at the start of every iteration. Put it before
-    decoding (on file names and labels), or behind `cache()`; or set `in_memory`, which
-    reads the dataset once and no more, and does for thousands of classes.
+    As `partner` of `two_streams` the stream makes Balanced-MixUp: `λ·x_i + (1 − λ)·x_c`
+    with x_i from the dataset as it is, x_c from this stream, and 1 − λ ~ Beta(α, 1).
+    Use `MixUp` with λ ~ Beta(1, α), because the paper's coefficient weighs the balanced
+    stream, and λ of `MixUp` weighs the dataset. The authors try α from 0.1 to 0.3.
+
+    Unless `class_counts` is given, one pass counts the classes when the stream is made.
+    Each class is then read by a filter of its own. A class that makes up 1/100 of the
+    data reads 100 examples for each one it yields, and C passes fill the shuffle
+    buffers at the start of every iteration. Put the stream before decoding (on file
+    names and labels), or behind `cache()`. Or set `in_memory`: it reads the dataset
+    only once, and copes with thousands of classes.
 
     Args:
       dataset: single examples `(x, y)`, `(x, y, sample_weight)` or dicts, without
-        `repeat`; labels are class ids, integers of shape () or (1,), or one-hot, floats
-        of shape (C,), whose class is the largest entry.
+        `repeat`. Labels are class ids, integers of shape () or (1,), or one-hot, floats
+        of shape (C,). The class of a one-hot label is its largest entry.
       num_classes: C, at least 2.
-      odds: o, C numbers >= 0, how likely each class is relative to others; None for
-        equal ones. A class of 0 never comes, and may have no examples.
-      class_counts: the number of examples of every class, to spare the pass that counts
-        them; checked where the data show that they are wrong.
+      odds: o, C numbers >= 0, how likely each class is relative to others. None for
+        equal odds. A class with odds 0 never comes, and may have no examples.
+      class_counts: the number of examples of every class, to save the pass that counts
+        them. Wrong counts raise where the data show that they are wrong.
       in_memory: keep all examples, sorted by class, in memory instead of reading the
-        dataset again and again. They must be of one shape. What is random in the
-        dataset is drawn once then: augment behind it.
-      shuffle_buffer_size: examples in the shuffle buffer of each class, at most all of
-        them. Buffers are saved in an iterator's checkpoint.
+        dataset again and again. All examples need one static shape. Random stages of
+        the dataset run only once then: augment behind this stream.
+      shuffle_buffer_size: how many examples the shuffle buffer of each class holds, at
+        most all of the class. An iterator's checkpoint contains the buffers.
       label_key: which target the labels are, as in `class_counts`.
-      seed: the same integer and the same data give the same stream, iteration after
-        iteration (each of which differs from the last). None gives another stream in
-        every run.
+      seed: the same integer and the same data give the same stream. Each iteration
+        differs from the last, and the same iterations come in every run. None gives
+        another stream in every run.
 
     Returns:
       A dataset without end of the same elements.
 
     Raises:
       TypeError, KeyError: an argument or the elements are not as described.
-      ValueError: the same; or a class is to come and has no examples; or a label is
+      ValueError: the same; or a class with odds above 0 has no examples; or a label is
         none of the classes.
-      tf.errors.InvalidArgumentError: while iterating, where `class_counts` was given
-        and the data have other labels, or none of a class.
+      tf.errors.InvalidArgumentError: while iterating, if `class_counts` was given, and
+        the data have other labels, or no example of a class.
 
     Examples:
       >>> x, y = tf.zeros([100, 2]), tf.repeat([0, 1], [95, 5])
@@ -110,15 +112,15 @@ def class_balanced(
     drawn = [c for c in range(num_classes) if shares[c] > 0]
     streams = [
         classes(c)
-        # Not the other way round: a shuffle that is repeated counts its rounds, and
-        # where a checkpoint is taken while a parallel map is at work below it, the
-        # count that is saved can be an older one.
+        # Repeat before shuffle: a shuffle that is repeated counts its rounds. If a
+        # parallel map below it is at work while a checkpoint is taken, the saved count
+        # can be too old.
         .repeat()
         .shuffle(
             min(shuffle_buffer_size, int(counts[c])),
             seed=seeding.stream_seed(seed, f"class {c}"),
         )
-        # Only a class without examples ever gets here.
+        # Only a class without examples reaches this end, because repeat is endless.
         .concatenate(_failing(dataset, c))
         for c in drawn
     ]
@@ -181,7 +183,7 @@ def _filtered(
     label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
-    """Reads each class by a filter; returns counts, and the dataset of a class."""
+    """Reads each class by a filter. Returns counts, and a function class -> dataset."""
     counts = given
     if counts is None:
         counts = count(dataset, num_classes, label_key)
@@ -209,7 +211,7 @@ def _in_memory(
     label_key: str | int,
     given: np.ndarray | None,
 ) -> tuple[np.ndarray, ClassDatasets]:
-    """Reads the dataset once; returns counts, and the dataset of a class."""
+    """Reads the dataset once. Returns counts, and a function class -> dataset."""
     checks.eager("the dataset")
     for spec in tf.nest.flatten(dataset.element_spec):
         if not isinstance(spec, tf.TensorSpec) or not spec.shape.is_fully_defined():
@@ -248,7 +250,8 @@ def _in_memory(
 def _failing(dataset: tf.data.Dataset, wanted: int) -> tf.data.Dataset:
     """A dataset of the same elements that raises when it is read.
 
-    Without it a stream of no examples would end, and the others go on in its place.
+    Without this dataset the stream of a class without examples would end. The other
+    classes would silently take its place.
     """
     message = (
         "tfmixup.class_balanced: by class_counts there are examples of class "

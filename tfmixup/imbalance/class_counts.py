@@ -1,4 +1,4 @@
-"""How many examples of every class a dataset has."""
+"""Counts the examples of every class of a dataset."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ def class_counts(
 
         n_c = |{k : y_k = c}|
 
-    The pass reads everything that yields the labels: put it before decoding images, or
-    count once and note the numbers.
+    The pass runs every stage of the dataset. Count before images are decoded, or count
+    once and write the numbers into your script.
 
     Args:
       dataset: single examples `(x, y)`, `(x, y, sample_weight)` or dicts, without
-        `repeat`; labels are class ids, integers of shape () or (1,), or one-hot, floats
-        of shape (C,), whose class is the largest entry.
-      num_classes: C.
-      label_key: which target the labels are: their key in dict elements; of several
-        targets y of a tuple the key, or the position.
+        `repeat`. Labels are class ids, integers of shape () or (1,), or one-hot, floats
+        of shape (C,). The class of a one-hot label is its largest entry.
+      num_classes: C, at least 2.
+      label_key: which target the labels are. In dict elements it is their key. If y of
+        a tuple has several targets, it is a key or a position in y.
 
     Returns:
       n, int64 (C,).
 
     Raises:
       TypeError, KeyError: an argument or the elements are not as described.
-      ValueError: the same; or the dataset is endless, or a label none of the classes.
+      ValueError: the same; or the dataset is endless; or a label is none of the
+        classes.
 
     Examples:
       >>> ds = tf.data.Dataset.from_tensor_slices((tf.zeros([4, 2]), [0, 1, 0, 0]))
@@ -60,7 +61,7 @@ def class_counts(
 
 
 def check_classes(dataset: Any, num_classes: Any, label_key: str | int) -> int:
-    """Refuses datasets without classes, by their specs; returns `num_classes`."""
+    """Refuses datasets without classes, by their specs. Returns `num_classes`."""
     checks.dataset("dataset", dataset)
     num_classes = checks.integer("num_classes", num_classes, least=2)
     spec = label_of(dataset.element_spec, label_key)
@@ -72,11 +73,11 @@ def check_classes(dataset: Any, num_classes: Any, label_key: str | int) -> int:
 
 
 def label_of(element: Any, label_key: str | int) -> Any:
-    """The label of `(x, y)`, `(x, y, sample_weight)` or a dict, or its spec.
+    """The label of `(x, y)`, `(x, y, sample_weight)` or a dict, or the label's spec.
 
     Raises:
       TypeError, KeyError: the element is none of these, or has no such key.
-      ValueError: there are several targets.
+      ValueError: there are several targets, and `label_key` selects none of them.
     """
     if isinstance(element, dict) and label_key not in element:
         raise KeyError(
@@ -94,14 +95,14 @@ def label_of(element: Any, label_key: str | int) -> Any:
 
 
 def one_of(several: Any, label_key: str | int) -> Any:
-    """The one of that key or position, or all where there is none."""
+    """The item of `several` with that key or position. `several` if there is none."""
     keyed = isinstance(several, dict) and label_key in several
     placed = isinstance(several, (tuple, list)) and label_key in range(len(several))
     return several[label_key] if keyed or placed else several
 
 
 def _check_label(spec: Any, num_classes: int) -> None:
-    """Refuses a label, of one example, that is neither a class id nor one-hot."""
+    """Refuses one example's label if it is neither a class id nor one-hot."""
     dense = isinstance(spec, tf.TensorSpec)
     if dense and spec.dtype.is_integer and spec.shape.as_list() in ([], [1]):
         return
@@ -115,7 +116,7 @@ def _check_label(spec: Any, num_classes: int) -> None:
 
 
 def class_of(label: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """The class id, int64 (), of a checked label; `num_classes` where it is none."""
+    """The class id, int64 (), of a label. `num_classes` if the label is no class."""
     if label.dtype.is_integer:
         ids = tf.cast(tf.reshape(label, []), tf.int64)
         known = (ids >= 0) & (ids < num_classes)
@@ -128,7 +129,7 @@ def class_of(label: tf.Tensor, num_classes: int) -> tf.Tensor:
 def count(
     dataset: tf.data.Dataset, num_classes: int, label_key: str | int
 ) -> np.ndarray:
-    """Counts; arguments are checked."""
+    """`class_counts` for arguments that have been checked."""
     checks.eager("the dataset")
 
     def add(counts: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
@@ -147,7 +148,7 @@ def count(
 
 
 def refuse_other_labels(others: int, num_classes: int) -> None:
-    """Raises where a label is none of the classes."""
+    """Raises if any label is none of the classes."""
     if others:
         raise ValueError(
             f"{others} labels are not in [0, {num_classes}), or are one-hot "

@@ -1,4 +1,4 @@
-"""class_weight as sample weights, which mix."""
+"""Turns class weights into sample weights, which can be mixed."""
 
 from __future__ import annotations
 
@@ -24,33 +24,34 @@ def weight_by_class(
     label_key: str | int = "label",
     weight_key: str = "sample_weight",
 ) -> Callable[..., Any]:
-    """A function for `Dataset.map`, before mixing: weights by class, as in Keras.
+    """Weights examples by class, as in Keras. Map the result before mixing.
 
         (x, y) ↦ (x, y, w_y)
         w_y = Σ_c y_c·w_c for one-hot and soft labels
 
-    Keras's own `class_weight` takes the largest entry of a mixed label for its class.
+    Keras's own `class_weight` takes the largest entry of a mixed label for the class.
     Weights made here stay with their labels: the loss of a mixed example is
-    λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j), and a class has the share n_c·w_c of the loss
-    that it has without mixing.
+    λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j). A class has the same share of the loss, n_c·w_c,
+    as without mixing.
 
     Args:
-      class_weight: the weight of each class: a dict {class id: weight} as for Keras's
-        `fit`, or a sequence; numbers >= 0. An example of a class that is not in it is
-        an error.
+      class_weight: the weight of each class, a number >= 0: a dict
+        {class id: weight} as for Keras's `fit`, or a sequence. An example of a class
+        without a weight raises an error.
       label_key: which target the labels are, as in `class_counts`.
-      weight_key: the key that dict elements get the weight in; one that is there
-        already is multiplied by it.
+      weight_key: the key of the weight in dict elements. A weight that is there already
+        is multiplied by the class weight.
 
     Returns:
-      A function of examples or batches. Labels are class ids, integers () or (B,), or
-      (1,) or (B, 1); or floats (C,) or (B, C). Weights are float32 () or (B,). Elements
-      `(x, y, sample_weight)` keep their weight, multiplied.
+      A function for `Dataset.map`, of examples or batches. Labels are class ids,
+      integers () or (B,), or (1,) or (B, 1); or floats (C,) or (B, C). Weights are
+      float32 () or (B,). The weight of `(x, y, sample_weight)` is multiplied by the
+      class weight.
 
     Raises:
       TypeError, ValueError: at once or when mapped, if an argument or the elements are
         not as described.
-      tf.errors.InvalidArgumentError: while iterating, at a class that has no weight.
+      tf.errors.InvalidArgumentError: while iterating, at a class without a weight.
 
     Examples:
       >>> x, y = tf.zeros([3, 2]), [0, 1, 0]
@@ -103,7 +104,7 @@ def _weights(class_weight: Any) -> np.ndarray:
 
 
 def _ids(label: tf.Tensor, element: Any) -> tf.Tensor:
-    """Labels without a last dimension of 1, unless that is the batch's."""
+    """Labels without a last dimension of 1, unless that dimension is the batch."""
     if not label.dtype.is_integer or label.shape.rank not in (1, 2):
         return label
     if label.shape.rank == 1:
@@ -151,7 +152,7 @@ def _fail(label: tf.Tensor, classes: int) -> None:
 
 
 def _times(weight: tf.Tensor, other: Any) -> tf.Tensor:
-    """Weights of both, of one shape."""
+    """The product of two weights, which must have the same rank."""
     other = tf.cast(other, tf.float32)
     if other.shape.rank != weight.shape.rank:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The share of label mass that every class gets."""
+"""Measures the share of label mass that every class gets."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def label_mass(
 
         m_c = Σ_k w_k·y_kc / Σ_c′ Σ_k w_k·y_kc′
 
-    over all examples k of the batches (or pixels, for masks), with sample weights w
-    where there are any. What a network is trained towards, before mixing and after.
+    The sums are over all examples k of the batches, or over all pixels of masks. w are
+    the sample weights, or 1. Compare the shares before mixing and after: they are the
+    class frequencies that a network learns.
 
     Args:
       dataset: batches `(x, y)`, `(x, y, sample_weight)` or dicts, mixed or not. Labels
         are class ids, integers (B,), (B, 1) or (B, H, W), or shares of classes, floats
         (B, ..., C), or a pair (y_i, y_j, λ) as `targets="pair"` makes it.
-      num_classes: C.
-      num_batches: how many batches to read; None for all of a finite dataset.
+      num_classes: C, at least 2.
+      num_batches: how many batches to read. None for all of a finite dataset.
       label_key: which target the labels are, as in `class_counts`.
       weight_key: the key of sample weights in dict elements, used if there is one.
 
@@ -44,8 +45,8 @@ def label_mass(
 
     Raises:
       TypeError, KeyError: an argument or the elements are not as described.
-      ValueError: the same; or the dataset is endless and `num_batches` None; or there
-        is no mass at all.
+      ValueError: the same; or the dataset is endless and `num_batches` is None; or the
+        whole label mass is 0 or not finite.
 
     Examples:
       >>> x, y = tf.zeros([4, 2]), [0, 1, 0, 0]
@@ -64,7 +65,7 @@ def label_mass(
     for spec in label[:2]:
         _check(spec, num_classes)
     mass = np.zeros(num_classes)
-    # Not take(), which would add a stage behind prefetch_to_device.
+    # take() would add a stage behind prefetch_to_device, which must be the last stage.
     for element in itertools.islice(dataset, num_batches):
         mass += _mass(*_read(element, label_key, weight_key), num_classes)
     total = mass.sum()
@@ -137,7 +138,7 @@ def _weighed(
             w = w * _broadcast(np.asarray(factor, np.float64), pixels)
     if y.dtype.kind not in "iu":
         return np.tensordot(w, y.astype(np.float64), axes=w.ndim)
-    # Class ids of no weight, such as ignored pixels, need not be classes.
+    # Class ids of weight 0, such as ignored pixels, need not be classes.
     ids, w = y[w != 0], w[w != 0]
     if ids.size and not (ids.min() >= 0 and ids.max() < num_classes):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Figures; they need matplotlib, which is imported when one is drawn."""
+"""Figures. They need matplotlib, which is imported when a figure is drawn."""
 
 from tfmixup.plot.batch import batch
 from tfmixup.plot.label_mass import label_mass

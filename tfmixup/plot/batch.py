@@ -1,4 +1,4 @@
-"""Pictures of a batch: every example with its λ and its label mass."""
+"""Draws a batch: every example with its λ and its label mass."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["batch"]
 _FEATURES = ("image", "audio", "spectrogram")
 _TARGETS = ("label", "segmentation_mask", "mask")
 _KINDS = ("image", "waveform", "spectrogram")
-_SCALES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))  # black and white of images
-_MOST = 3  # classes, or numbers of a regression target, above an example
+_SCALES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))  # the values of black and white
+_MOST = 3  # classes, or numbers of a regression target, written above an example
 _LINE = 24  # characters of a line above an example
 
 
 class _Target(NamedTuple):
-    """One target: `first`, or λ·first + (1 − λ)·second where it is a pair.
+    """One target: `first`, or for a pair λ·first + (1 − λ)·second.
 
     `name` is its key in a dict, its place in a tuple, or None.
     """
@@ -56,12 +56,13 @@ def batch(
         λ·y_i + (1 − λ)·y_j
 
     A mixed label such as "3: 0.79 / 4: 0.21" does not tell λ. 0.79 may be the share of
-    the first example or of the second, and two examples of one class leave no trace.
-    λ is written where it is known: from `lam`, or from pairs of targets (y_i, y_j, λ),
+    the first example or of the second. Two examples of one class have an unmixed label.
+    λ is written if it is known: from `lam`, or from pairs of targets (y_i, y_j, λ),
     which `targets="pair"` makes. Up to three classes are named, the largest first.
     Masses below 0.005 are left out, and the rest is "others".
 
-    Features are drawn by their shape, or as `kind` says. All examples are on one scale.
+    The shape of a feature, or `kind`, decides how it is drawn. All examples are on one
+    scale.
 
     - (B, H, W, C), C 1, 3 or 4: grey, RGB or RGBA images. Videos (B, T, H, W, C) show
       their middle frame. (B, H, W) is an image for uint8 only. Black and white are 0
@@ -78,24 +79,24 @@ def batch(
     light. Numbers are written as "y = 1.5". Sequences are not written.
 
     Args:
-      ds_or_batch: a dataset of batches, of which the first is drawn, or a batch:
-        `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it, or x alone.
-      class_names: names of the classes, for labels and masks, or a dict of them by the
-        target's key (or place) where there are several. None for class ids.
-      lam: λ in [0, 1], a number or (B,), where the labels cannot tell it.
+      ds_or_batch: a batch, or a dataset of batches, whose first batch is drawn. Batches
+        are `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it, or x alone.
+      class_names: names of the classes, for labels and masks. Of several targets each
+        can have its names: a dict by the target's key or place. None for class ids.
+      lam: λ in [0, 1], a number or (B,). Needed because blended labels do not tell λ.
       examples: how many examples are drawn, from the first on, at least 1.
-      columns: examples in a row, at least 1.
-      kind: "image", "waveform" or "spectrogram", where the shape misleads: (B, H, W)
+      columns: how many examples are in a row, at least 1.
+      kind: "image", "waveform" or "spectrogram", if the shape misleads: (B, H, W)
         floats are taken for spectrograms, (B, T, F, 1) for grey images.
       value_range: (low, high), the values of black and white, or the ends of the scale
         of sounds. None to choose it as told above.
-      ignore_label: the id in integer masks of pixels without a class, such as 255.
+      ignore_label: the id, in integer targets, of pixels without a class, such as 255.
       feature_key: which feature of a dict is drawn. None for "image", "audio" or
         "spectrogram".
-      target_keys: which targets of a dict element. None for those of "label",
+      target_keys: which targets of a dict element are drawn. None for those of "label",
         "segmentation_mask" and "mask" that it has.
       weight_key: the key of sample weights in dict elements, used if there is one.
-      title: above everything.
+      title: a title above all examples.
 
     Returns:
       A `matplotlib.figure.Figure`. `figure.savefig("mix.png")` writes it, and a
@@ -249,7 +250,7 @@ def _targets(nest: Any, name: Any) -> Iterator[_Target]:
     elif isinstance(nest, (tuple, list)) and _is_pair(nest):
         first, second, lam = (_array("a target", part) for part in nest)
         yield _Target(name, first, second, lam.astype(np.float64))
-    # A list of numbers is one target: labels that are written by hand.
+    # A list of numbers is one target, because labels may be written by hand.
     elif isinstance(nest, (tuple, list)) and not (nest and np.isscalar(nest[0])):
         for index, inner in enumerate(nest):
             yield from _targets(inner, index)
@@ -258,7 +259,7 @@ def _targets(nest: Any, name: Any) -> Iterator[_Target]:
 
 
 def _is_pair(nest: Sequence[Any]) -> bool:
-    """Whether it looks like `(y_i, y_j, λ)` of `targets="pair"`."""
+    """Whether `nest` looks like `(y_i, y_j, λ)` of `targets="pair"`."""
     if len(nest) != 3 or not all(hasattr(part, "shape") for part in nest):
         return False
     first, second, lam = (tf.convert_to_tensor(part) for part in nest)
@@ -274,7 +275,7 @@ def _array(what: str, value: Any) -> np.ndarray:
             "Pad it (Dataset.padded_batch) or leave it out."
         )
     array = np.asarray(value)
-    if array.dtype.name in ("float16", "bfloat16"):  # NumPy knows no bfloat16.
+    if array.dtype.name in ("float16", "bfloat16"):  # NumPy has no bfloat16.
         return array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(
@@ -350,7 +351,7 @@ def _values(feature: np.ndarray, kind: str | None) -> tuple[str, np.ndarray]:
 
 
 def _scale(values: np.ndarray, kind: str, value_range: Any) -> tuple[float, float]:
-    """The values of black and white, or the ends of the scale, of all examples."""
+    """The values of black and white, or the ends of the scale, for all examples."""
     if value_range is not None:
         try:
             low, high = (float(end) for end in value_range)
@@ -376,7 +377,7 @@ def _scale(values: np.ndarray, kind: str, value_range: Any) -> tuple[float, floa
 def _label_mass(
     target: _Target, names: Sequence[str] | None, ignore_label: int | None
 ) -> np.ndarray | None:
-    """Shares of classes, (B, C) or (B, H, W, C); None where y is no class.
+    """Shares of classes, (B, C) or (B, H, W, C). None if the target has no classes.
 
     Pixels that are ignored have no share of any class.
     """
@@ -437,7 +438,7 @@ def _pixels(
 def _label_lines(
     target: _Target, mass: np.ndarray | None, names: Sequence[str] | None, row: int
 ) -> list[str]:
-    """Lines such as "3: 0.79 / 4: 0.21" or "y = 1.5"; none for sequences."""
+    """Lines such as "3: 0.79 / 4: 0.21" or "y = 1.5". No line for sequences."""
     first, second, lam = target.first, target.second, target.lam
     if mass is None:
         if first.dtype.kind != "f":
@@ -450,7 +451,7 @@ def _label_lines(
     order = np.argsort(-shares, kind="stable")
     shown = [c for c in order[:_MOST] if shares[c] >= LEAST]
     if len(order) > _MOST:
-        # Smoothing makes many classes alike. None of those is picked out.
+        # With label smoothing many classes have equal small shares. Name none of them.
         distinct = [c for c in shown if shares[c] > shares[order[_MOST]] + 1e-6]
         shown = distinct or shown
     texts = [f"{short_name(names, c)}: {shares[c]:.2f}" for c in shown]

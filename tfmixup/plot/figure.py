@@ -1,4 +1,4 @@
-"""Figures, where matplotlib is installed: empty, or a grid for examples."""
+"""Makes empty figures and grids for examples. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["draw_example", "example_grid", "new_figure"]
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A figure without axes, whose layout matplotlib constrains.
+    """A figure without axes, with matplotlib's constrained layout.
 
-    pyplot is not used, because it would keep the figure and may open a window.
+    It is made without pyplot, which would keep the figure and might open a window.
 
     Args:
-      width: in inches.
-      height: in inches.
+      width: the width in inches.
+      height: the height in inches.
 
     Returns:
       A `matplotlib.figure.Figure`.
@@ -42,7 +42,7 @@ def example_grid(
 ) -> tuple[Any, np.ndarray]:
     """A figure and its axes (layers, B): the features, and below them the masks.
 
-    `text` inches are left above each example, and some more for a `head` above all.
+    Each example has `text` inches above it. A `head` has some space above all examples.
     """
     rows, sound = math.ceil(len(values) / columns), kind != "image"
     wide, tall = (2.6, 1.4) if sound else (1.9, 1.9)
@@ -58,7 +58,7 @@ def example_grid(
         axes.set_axis_off()
     if sound:
         for axes in cells[0, len(values) - columns : len(values)]:
-            axes.tick_params(labelbottom=True)  # also above an empty place
+            axes.tick_params(labelbottom=True)  # also if the place below is empty
         figure.supxlabel("sample" if kind == "waveform" else "frame", fontsize=9)
         figure.supylabel("" if kind == "waveform" else "bin", fontsize=9)
     else:

@@ -1,4 +1,4 @@
-"""Bars of the label mass of every class, before and after."""
+"""Draws the label mass of every class in two datasets as bars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfmixup.plot.figure import new_figure
 __all__ = ["label_mass"]
 
 _MOST_NAMES = 30  # classes that are named one by one below the axis
-_BEFORE, _AFTER = "#9ecae1", "#08519c"  # light and dark, which differ in grey too
+_BEFORE, _AFTER = "#9ecae1", "#08519c"  # light and dark, to differ in grey too
 
 
 @checks.named("tfmixup.plot.label_mass")
@@ -33,8 +33,8 @@ def label_mass(
     Args:
       before: shares (C,), as `tfmixup.label_mass` returns them.
       after: shares (C,) of the same classes.
-      class_names: C names; None for class ids.
-      labels: what the legend calls the two.
+      class_names: C names. None for class ids.
+      labels: the names of the two datasets in the legend.
 
     Returns:
       A `matplotlib.figure.Figure`. `figure.savefig("mass.png")` writes it, and a
@@ -42,7 +42,8 @@ def label_mass(
 
     Raises:
       ImportError: matplotlib is not installed.
-      ValueError: the two have not the same number of classes, or are not shares.
+      ValueError: `before` and `after` differ in their number of classes, or one of them
+        is not a sequence of shares that sum to 1.
 
     Examples:
       >>> figure = label_mass([0.9, 0.1], [0.6, 0.4], class_names=["cat", "lynx"])

@@ -1,4 +1,4 @@
-"""Histograms of λ over its exact distribution."""
+"""Draws histograms of λ with the exact distribution."""
 
 from __future__ import annotations
 
@@ -39,35 +39,37 @@ def lambdas(
     bins: int = 40,
     seed: int = 0,
 ) -> Any:
-    """Draws a histogram of λ over its exact distribution, to show what α does.
+    """Draws a histogram of λ and its exact distribution, to show what α does.
 
         f(λ) = λ^(α−1) · (1 − λ)^(α−1) / B(α, α)
 
-    The bars are λ as the mixer draws it. The line is the mean density of each bin: of
-    Beta(α, α) or of the mixer's `distribution`, divided by the probability of
-    `lam_range` where there is one. Above are the mixer and two shares of the draws:
-    0.1 < λ < 0.9, which look mixed, and λ = 1, which are not mixed because of
-    `probability` or α = 0. The latter are in no bar, and the line is scaled by
-    `probability` (for small α some mixed λ round to 1 too).
+    The bars are λ as the mixer draws it. The line is the exact density, averaged over
+    each bin: of Beta(α, α), or of the mixer's `distribution`. With `lam_range` the
+    density is divided by the probability of that range.
 
-    - `CutMix`: λ as it is drawn. Boxes that are clipped at the border leave labels a
-      larger share.
+    The title names the mixer and two shares of the draws. Draws of 0.1 < λ < 0.9 look
+    mixed. Draws of λ = 1 are not mixed, because of `probability` or α = 0. They are in
+    no bar, and the line is scaled by `probability`. For small α some mixed λ round to 1
+    too.
+
+    - `CutMix`: λ as it is drawn. If a box is clipped at the border, the label's share
+      of the first example is larger than λ.
     - `Remix`: λ of the features. λ of the labels depends on their classes.
     - `ResizeMix`: 1 − τ², where τ is the drawn scale. Its density is
       1 / (2·(high − low)·√(1 − λ)). Rounding to whole pixels is left out.
     - `RandomChoice`: a panel for each of its mixers, with its probability.
 
-    A distribution whose `cdf` TensorFlow Probability does not know gets bars alone.
+    If TensorFlow Probability has no `cdf` of the distribution, only bars are drawn.
 
     Args:
-      mixer: a mixer, or several to compare.
-      draws: how many λ of each, at least 1.
-      bins: of the histogram, over [0, 1].
-      seed: an integer; the same one draws the same figure.
+      mixer: a mixer, or several mixers to compare.
+      draws: how many λ to draw of each mixer, at least 1.
+      bins: the number of bins of the histogram, over [0, 1].
+      seed: an integer. The same seed draws the same figure.
 
     Returns:
-      A `matplotlib.figure.Figure`. The height of bars is a density: shares divided by
-      the width of the bars.
+      A `matplotlib.figure.Figure`. The height of a bar is a density: its share of the
+      draws divided by its width.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -126,7 +128,7 @@ def _members(mixer: Mixer, share: float = 1.0) -> Iterator[tuple[float, Mixer]]:
 
 
 def _draw(mixer: Any, draws: int, seed: int) -> np.ndarray:
-    """λ of one example in each of many batches, because a batch may share its λ."""
+    """λ of one example in each of many batches, because a batch may share one λ."""
     params = mixer.sample(1, tf.constant([seed % 2**31, 0]), num_batches=draws)
     if isinstance(mixer, ResizeMix):
         return 1 - np.square(params.scale).reshape(-1)
@@ -159,19 +161,19 @@ def _panel(axes: Any, share: float, mixer: Any, lam: np.ndarray, bins: int) -> N
 
 
 def _exact(mixer: Any, edges: np.ndarray) -> np.ndarray | None:
-    """The probability of each bin where examples are mixed; None if it is not known."""
+    """The probability of each bin if examples are mixed. None if it is not known."""
     if isinstance(mixer, ResizeMix):
         low, high = mixer.scale
         # λ = 1 − τ² is below an edge where the uniform τ is above √(1 − edge).
         return np.diff(np.clip((high - np.sqrt(1 - edges)) / (high - low), 0, 1))
     distribution = mixer.distribution
     if distribution is None:
-        # In float64, which resolves λ near 0 and 1 for small α.
+        # float64 resolves λ near 0 and 1 for small α.
         alpha = np.float64(mixer.alpha)
         distribution = Beta(alpha, alpha)
     low, high = mixer.lam_range or (0.0, 1.0)
-    # P(λ < edge), because NumPy counts a value on an edge to the bin above. Discrete
-    # distributions have such values, and TFP finds them with some tolerance.
+    # Compute P(λ < edge), because NumPy counts a value on an edge to the bin above.
+    # Discrete distributions have values on edges. TFP finds these with some tolerance.
     places = np.clip(edges, low, high) - np.float32(1e-5)
     places[-1] = high
     try:

@@ -1,4 +1,4 @@
-"""Masks over examples: a colour for each class, and what the legend needs."""
+"""Draws masks, with a colour for each class, and makes their legend."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 __all__ = ["LEAST", "draw_masks", "short_name"]
 
-LEAST = 0.005  # smaller shares would be written 0.00
-_PURE = 0.995  # the share from which a pixel counts as of one class
+LEAST = 0.005  # smaller shares would be written as 0.00
+_PURE = 0.995  # from this share on, a pixel counts as of one class
 _NAME = 16  # characters of a class's name
 _MOST_COLOURS = 16  # classes in the legend
 _DOTS = 24  # across a mask, where its pixels are of several classes
@@ -20,7 +20,7 @@ _DOTS = 24  # across a mask, where its pixels are of several classes
 def draw_masks(
     layer: np.ndarray, shares: np.ndarray, names: Sequence[str] | None
 ) -> list[Any]:
-    """Draws masks (B, H, W, C); returns what the legend needs."""
+    """Draws masks (B, H, W, C). Returns the handles of the legend."""
     import matplotlib
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -29,13 +29,13 @@ def draw_masks(
     known = total > LEAST
     mixed = known & (shares.max(axis=-1) < _PURE * total)
     classes = np.flatnonzero(shares.max(axis=(0, 1, 2)) >= LEAST)
-    # Lightness rises from class to class, so that they differ in grey. Hues turn, so
-    # that a blend of two, which is dull, differs from a class between.
+    # Lightness rises from class to class, so that classes differ in grey. The hue turns
+    # too, so that a blend of two classes, which is dull, differs from a class between.
     steps = matplotlib.colormaps["cubehelix"](np.linspace(0.0, 0.92, len(classes)))
     colours = np.zeros([shares.shape[-1], 3])
     colours[classes] = steps[:, :3]
     blend = shares @ colours / np.maximum(total, LEAST)[..., np.newaxis]
-    # Pixels that are ignored are transparent and let the stripes through.
+    # Ignored pixels are transparent, so that the stripes show through.
     pictures = np.concatenate([blend, known[..., np.newaxis]], axis=-1).clip(0, 1)
     step = math.ceil(max(mixed.shape[1:]) / _DOTS)
     stripes: dict[str, Any] = {
@@ -66,6 +66,6 @@ def draw_masks(
 
 
 def short_name(names: Sequence[str] | None, c: int) -> str:
-    """A class's name, cut to what stands above an example or in a legend."""
+    """A class's name, cut to fit above an example or into a legend."""
     name = str(names[c] if names else c)
     return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
