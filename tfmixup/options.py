@@ -33,10 +33,10 @@ class Options:
       targets: "blend" for λ·y_i + (1 − λ)·y_j; "pair" for (y_i, y_j, λ), for losses
         that are not linear in the label; "union" for max(y_i, y_j), if both examples
         can be heard in the mixture.
-      ignore_label: the value of unknown labels, which carry no weight. It is 255 in a
-        mask, -1 among class ids, NaN or an integer in float targets without classes. An
-        integer is for float targets only where no target has class ids. With
-        `ignore_label`, elements come with sample weights: of the shape of a mask or of
+      ignore_label: the value of unknown labels, which carry no weight: such as 255 for
+        masks, -1 for class ids, NaN or an integer for float targets without classes. An
+        integer marks float targets only if no target has class ids. With
+        `ignore_label`, mixed elements have sample weights: of the shape of a mask or of
         a float target, or (B,) for class ids.
       integer_masks: True keeps masks as class ids instead of one-hot vectors. Only
         mixers that move pixels and do not blend them can do so.

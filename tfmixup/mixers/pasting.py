@@ -76,7 +76,7 @@ def paste_recipe(
       box: where to paste.
       features: the first batch's features. The same box is pasted at all positions
         along their other axes.
-      resize: a function that resizes a tensor of the second example to the box; None to
+      resize: a function that resizes a tensor of the second batch to the box; None to
         paste the tensor as it is. Its arguments are the tensor (B, ...), the box's axes
         in the tensor, and whether the result may hold only values of the tensor, as is
         necessary for class ids.
@@ -148,7 +148,7 @@ def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
 
 
 def _spans(weight: tf.Tensor | None, axes: Sequence[int]) -> bool:
-    """Whether weights differ along these axes; a length of 1 is one weight for all."""
+    """Whether a weight has these axes; a length of 1 is one weight for all."""
     if weight is None or weight.shape.rank <= axes[-1]:
         return False
     return 1 not in _along(weight.shape, axes)
