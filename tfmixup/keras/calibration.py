@@ -146,7 +146,7 @@ def _checked(probabilities: Any) -> np.ndarray:
     return p
 
 
-# The seed of the draws, so that the same mixer always gives the same θ̄.
+# The number of draws, and their seed, so that the same mixer always gives the same θ̄.
 _DRAWS, _SEED = 1 << 20, (0, 0)
 
 

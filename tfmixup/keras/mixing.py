@@ -95,7 +95,7 @@ class MixingModel(PairModel):
             _check_backend()
             if isinstance(model, MixingModel):
                 raise TypeError("model is a MixingModel already: wrap its `.model`.")
-            if isinstance(model, PairModel):  # of which nothing but the model is needed
+            if isinstance(model, PairModel):  # only the model in it is needed
                 model = model.model
             stages.check_mixer(mixer)
             checks.seed(seed)

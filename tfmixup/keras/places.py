@@ -22,10 +22,10 @@ __all__ = ["Mix", "Places"]
 
 @keras.saving.register_keras_serializable(package="tfmixup")
 class _MixedMask(keras.Operation):
-    """The padding masks of what passes a `Mix`.
+    """Mixes the padding masks of the tensors that pass a `Mix` layer.
 
     Args:
-      place: the name of that layer.
+      place: the name of the `Mix` layer.
     """
 
     def __init__(self, place: str, name: str | None = None) -> None:
@@ -44,14 +44,14 @@ class _MixedMask(keras.Operation):
 class Mix(keras.layers.Layer):
     """A place in a model where `MixingModel` mixes; anywhere else it changes nothing.
 
-    `MixingModel(model, mixer, at="layer")` puts one behind a layer of a functional or
-    sequential model. Put it into a model of your own class yourself, and give it as
-    `at`. What passes is mixed in the wrapper's training step alone: `evaluate`,
-    `predict` and calls return what came. Call it once in a step; of several tensors,
-    `mix((first, second))` mixes each by the same λ.
+    `MixingModel(model, mixer, at="layer")` puts a `Mix` behind a layer of a functional
+    or sequential model. In a model of your own class, call a `Mix` yourself, and give
+    this layer as `at`. `Mix` mixes its inputs only in the wrapper's training step. In
+    `evaluate`, `predict` and calls it returns its inputs. Call a `Mix` once in a step.
+    To mix several tensors by the same λ, call `mix((first, second))`.
 
     Args:
-      name: by which `at` may name it.
+      name: the name of the layer, by which `at` may name it.
 
     Examples:
       >>> Mix()(tf.constant([[1.0, 2.0]])).numpy()
@@ -59,7 +59,7 @@ class Mix(keras.layers.Layer):
     """
 
     def __init__(self, name: str | None = None, **kwargs: Any) -> None:
-        # What passes keeps its dtype.
+        # The inputs keep their dtype.
         super().__init__(name=name, **{"autocast": False, **kwargs})
         self.supports_masking = True
 
@@ -67,10 +67,10 @@ class Mix(keras.layers.Layer):
         """There are no weights."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Mixes in a training step of the wrapper, else returns what came.
+        """Mixes in a training step of the wrapper, else returns the inputs.
 
         Args:
-          inputs: a tensor (B, ...), or a nest of such.
+          inputs: a tensor (B, ...), or a nest of such tensors.
           mask: their padding masks (B, T), or None.
 
         Returns:
@@ -80,31 +80,31 @@ class Mix(keras.layers.Layer):
         return inputs if step is None else step.mix(self.name, inputs, mask)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The masks of the mixture: a place counts where it does in either example."""
+        """The masks of the mixture. A position counts if it does in either example."""
         flat = keras.tree.flatten(mask)
         given = [one for one in flat if one is not None]
         if not given:
             return mask
-        # In a functional model this is a node of its own, on which later layers depend.
-        # A node returns tensors only, so that a None is left out and put back.
+        # In a functional model, later layers depend on `_MixedMask` as a node of its
+        # own. A node returns only tensors, so each None is left out and put back.
         mixed = iter(_MixedMask(self.name)(inputs, given))
         flat = [None if one is None else next(mixed) for one in flat]
         return keras.tree.pack_sequence_as(mask, flat)
 
     def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
-        """Shapes and dtypes of what came."""
+        """The shapes and dtypes of the inputs."""
         return keras.tree.map_structure(
             lambda x: keras.KerasTensor(x.shape, x.dtype), inputs
         )
 
 
 class Places:
-    """Where a model is mixed: found when it is built, and checked.
+    """The places where a model is mixed, found and checked when the model is built.
 
     Attributes:
-      names: of the layers behind which is mixed; None for the inputs.
-      mixer: for the inputs, and by `mixer_at` for hidden tensors.
-      outputs: how many the model has, or None if that is not known.
+      names: the names of the layers whose outputs are mixed; None for the inputs.
+      mixer: the mixer for the inputs. `mixer_at` gives the mixer for hidden tensors.
+      outputs: the number of outputs of the model, or None if it is not known.
     """
 
     def __init__(self, model: keras.Model, mixer: Mixer, at: Any) -> None:
@@ -187,7 +187,8 @@ class Places:
             self._check(layer.name, made)
             return Mix(name=layer.name + _SUFFIX)(made)
 
-        # The layers themselves are called again, so that weights and masks are theirs.
+        # `clone_model` calls the layers themselves again, not copies of the layers, so
+        # that weights and masks are theirs.
         self._network = keras.models.clone_model(
             model,
             input_tensors=keras.tree.map_structure(_input_like, model.input, dtypes),
@@ -197,7 +198,7 @@ class Places:
         self._tell_what_goes_around()
 
     def _tell_what_goes_around(self) -> None:
-        """Warns where an input reaches the output beside a place."""
+        """Warns if an input reaches an output without passing a place."""
         network: Any = self._network
         known = {layer.name for layer in network.layers}
         for name in self.names:
@@ -212,7 +213,11 @@ class Places:
                 )
 
     def _mixed_dtypes(self, inputs: Any) -> Any:
-        """Dtypes of mixed inputs: a model casts to its Input's, which would round."""
+        """The dtypes of mixed inputs, which the network with mixing has to take.
+
+        A model casts its inputs to the dtype of its `Input`. An integer dtype would
+        round mixed inputs.
+        """
         dtype = self.mixer.options.dtype
         parts = self.mixer.split((inputs,))
         floats = elements.map_nest(
@@ -231,13 +236,13 @@ class Places:
         return model if self._network is None else self._network
 
     def place_of(self, name: str | None) -> int | None:
-        """Which place a `Mix` layer is; None where it is none of these."""
+        """The index of the place that a `Mix` layer is, or None if it is no place."""
         if name is not None and name not in self._own:
             name = name.removesuffix(_SUFFIX)
         return self.names.index(name) if name in self.names else None
 
     def mixer_at(self, name: str | None, features: Any) -> Mixer:
-        """The mixer for the inputs, or for hidden tensors."""
+        """The mixer for the inputs (None), or for the hidden tensors at a layer."""
         if name is None:
             return self.mixer
         dtypes = {x.dtype for x in tf.nest.flatten(features)}
@@ -263,7 +268,8 @@ class Places:
                 parts = mixer.split((specs,))
                 sure = mixer.integers_are_quantities
                 check_batched(parts, mixer.options.dtype, sure)
-                if mixer.options.moves_pixels:  # others may want to see a label
+                # `check_spec` of other mixers may want to see a label.
+                if mixer.options.moves_pixels:
                     mixer.check_spec(parts)
             except (TypeError, ValueError, KeyError) as error:
                 reason = error.args[0]  # not the repr that str() of a KeyError is
@@ -274,10 +280,11 @@ _SUFFIX = "_mixed"
 
 
 def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
-    """Masks that Keras has found by itself in the calls of a layer, by argument.
+    """The arguments whose masks Keras has found by itself in the calls of a layer.
 
-    It keeps them in the graph as if they had been given, so that a layer that is called
-    again behind a place would have the mask of before. `Layer.__call__` in
+    Keras keeps such masks in the graph as if the user had given them. A layer that is
+    called again behind a place would get the mask from before the mixing. See
+    `Layer.__call__` in
     https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/layer.py
     """
     inferred: set[str] = set()
@@ -303,7 +310,7 @@ def _inferred_masks(layer: Any, model: keras.Model) -> set[str]:
 
 
 def _goes_around(network: keras.Model, place: str) -> bool:
-    """Whether an input reaches an output without passing a `Mix` layer."""
+    """Whether an input reaches an output without passing the `Mix` layer `place`."""
     left, seen = list(network.outputs), set()
     while left:
         tensor = left.pop()
@@ -319,7 +326,7 @@ def _goes_around(network: keras.Model, place: str) -> bool:
 
 
 def _input_like(x: Any, dtype: str) -> Any:
-    """An Input like another, of this dtype."""
+    """A new Input like the input `x`, with this dtype."""
     layer = x._keras_history.operation
     return keras.Input(
         batch_shape=x.shape,
@@ -331,7 +338,7 @@ def _input_like(x: Any, dtype: str) -> Any:
 
 
 def _check_not_rounded(inner: Any, args: Any) -> None:
-    """Refuses mixtures for a model within the model whose inputs are integers."""
+    """Refuses to pass floats to a model within the model that takes integers."""
     for came, own in zip(keras.tree.flatten(args), inner.inputs):
         floats = map(keras.backend.is_float_dtype, (came.dtype, own.dtype))
         if list(floats) == [True, False]:
@@ -342,9 +349,10 @@ def _check_not_rounded(inner: Any, args: Any) -> None:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether symbolic tensors, or values, are the same or made alike of the same.
+    """Whether two symbolic tensors, or two values, are the same or computed alike.
 
-    A model that was loaded computes a mask once where it was, and once as its own.
+    In a loaded model a mask is computed twice. One node comes from the saved graph, and
+    Keras makes another node when it calls the layer.
     """
     if not all(isinstance(x, keras.KerasTensor) for x in (one, other)):
         return one is other or (type(one) is type(other) and bool(np.all(one == other)))
@@ -374,7 +382,7 @@ def _name_of(place: Any) -> str | None:
 
 
 def _is_graph(model: keras.Model) -> bool:
-    """Whether its layers are all that it does: functional or sequential, no `call`."""
+    """Whether a model is functional or sequential, without a `call` of its own."""
     kinds: tuple[Any, ...] = _functional(), keras.Sequential
     return type(model).call in [kind.call for kind in kinds]
 
@@ -393,7 +401,7 @@ def _each(mixer: Mixer) -> list[Mixer]:
 
 
 def _hidden(mixer: Mixer, dtype: str) -> Mixer:
-    """The same mixer for hidden tensors, with a gradient."""
+    """The same mixer for hidden tensors, through which the gradient has to pass."""
     if isinstance(mixer, RandomChoice):
         mixers = tuple(_hidden(inner, dtype) for inner in mixer.mixers)
         made: Any = dataclasses.replace(mixer, mixers=mixers)

@@ -1,4 +1,4 @@
-"""A training step in which a model is mixed: what is drawn, and what comes of it."""
+"""A training step of `MixingModel`: its random draws and its mixed labels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NAME = "tfmixup.keras.MixingModel"
 
 
 class Step:
-    """A training step: what is drawn for it, and the labels that come of it.
+    """A training step: its random draws, its mixtures and its mixed labels.
 
     Args:
-      places: where, the `Places` of the wrapper.
-      x: the inputs, of which the batch size is read.
-      y: labels, not encoded.
-      sample_weight: their weights, or None.
-      seed: int32 tensor of shape (2,).
+      places: the `Places` of the wrapper, where the step mixes.
+      x: the inputs, which give the batch size.
+      y: the labels, not encoded.
+      sample_weight: the sample weights, or None.
+      seed: the batch seed, an int32 tensor of shape (2,).
     """
 
     def __init__(
@@ -61,12 +61,13 @@ class Step:
             STEP.reset(token)
 
     def mix(self, name: str | None, features: Any, mask: Any) -> Any:
-        """Mixes what passes a place, if it is one and the one drawn."""
+        """Mixes the features at layer `name`, if this place is drawn for the step."""
         k = self.places.place_of(name)
         if k is None:
             return features
         mixed, _ = self._parts(k, features, mask)
-        # A model that is not built yet is traced in a graph of its own before the call.
+        # Keras traces a model that is not built yet in another graph before the call.
+        # Calls are counted per graph, so that this trace is not a second call.
         graph = getattr(tf.nest.flatten(features)[0], "graph", None)
         self._calls[k, graph] += 1
         self._mixed[k] = mixed
@@ -78,7 +79,7 @@ class Step:
         )
 
     def mix_masks(self, name: str, features: Any, mask: list[Any]) -> list[Any]:
-        """The padding masks of what passes a place: those of either example."""
+        """Mixes padding masks: a position counts if it does in either example."""
         k = self.places.place_of(name)
         if k is None:
             return mask
@@ -86,7 +87,7 @@ class Step:
         return [self._drawn(k, new, old) for new, old in zip(mixed, mask)]
 
     def _parts(self, k: int, features: Any, mask: Any) -> tuple[Parts, list[tf.Tensor]]:
-        """Mixes features and masks at place k, once for both."""
+        """Mixes features and masks at place k together, and only once."""
         key = k, id(features)
         if key in self._done:
             return self._done[key][1:]
@@ -105,7 +106,8 @@ class Step:
         lengths = {name: of_all[name] for name in lengths}
         mixed = mixed._replace(lengths=lengths or None)
         made = mixed, [of_all[name] for name in masks]
-        self._done[key] = features, *made  # held, so that no other has this id
+        # The entry keeps `features` alive, so that no other object gets the same id.
+        self._done[key] = features, *made
         return made
 
     def labels(self) -> tuple[Any, Any]:
@@ -140,15 +142,16 @@ class Step:
         return new if self._place is None else tf.where(self._place == k, new, old)
 
 
-# The layers of a model are called by Keras, which has no argument for a step. Replicas
-# run in threads, each of which has its own value.
+# Keras calls the layers of a model, and has no argument by which they could get the
+# step. So the layers read it from a context variable. Replicas run in threads, and each
+# thread has its own value.
 STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
     "tfmixup_step", default=None
 )
 
 
 def _check_not_mixed(places: Any, y: Any) -> None:
-    """Refuses labels of a data set that was mixed already."""
+    """Refuses labels of a dataset that was mixed already."""
     options, flat = places.mixer.options, tf.nest.flatten(() if y is None else y)
     leave_out = (
         "Give the data set unmixed; or, if it has one-hot labels, leave num_classes "

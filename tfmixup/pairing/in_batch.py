@@ -77,7 +77,7 @@ def in_batch(
         )
         stage_seed = seeding.stream_seed(seed, "in_batch")
         size = _static_batch_size(mixer.split(dataset.element_spec))
-        if size is None:  # drawn batch by batch, when its size is known
+        if size is None:  # draw for each batch, when its size is known
             draws = words = seeding.words(stage_seed)
         else:
             draws, words = stages.draw_stream(mixer, size, stage_seed, in_batch=True)
