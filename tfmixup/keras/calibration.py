@@ -16,7 +16,7 @@ __all__ = ["unmix"]
 
 # Keras clips probabilities at the same value before it takes their logarithm.
 _LEAST = 1e-7
-# The sum of a row may differ from 1 by this much, as float16 and bfloat16 round so far.
+# The sum of a row may differ from 1 by this much: float16 and bfloat16 round so far.
 _SUM_TOLERANCE = 0.01
 
 
@@ -53,8 +53,8 @@ def unmix(probabilities: Any, mixer: MixUp, class_shares: Any) -> np.ndarray:
         smoothed labels. With `keep_originals`, half of the training examples were not
         mixed. Give a mixer of half the `probability` then.
       class_shares: (C,), the share of each class among the training labels, or its
-        count. They are divided by their sum. Wrong labels count as the classes that
-        they name in training. `tfmixup.class_counts` counts.
+        count. They are divided by their sum. A wrong training label counts for the
+        class that it names. `tfmixup.class_counts` counts.
 
     Returns:
       float32 NumPy array (..., C), whose rows sum to 1. θ̄ is exact for Beta(α, α).

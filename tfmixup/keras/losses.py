@@ -23,10 +23,10 @@ class PairLoss(keras.losses.Loss):
         λ·loss(y_i, p) + (1 − λ)·loss(y_j, p)
 
     The formula holds for each example. Sample weights, masks and the reduction of the
-    given loss are applied afterwards. For a cross-entropy, the formula is the
+    given loss are applied afterwards. For a cross-entropy, the formula equals the
     cross-entropy with the soft label λ·y_i + (1 − λ)·y_j. CTC and other losses have no
     soft labels. `PairModel` makes a `PairLoss` of each loss. In a training loop of your
-    own, make and call it yourself.
+    own, make and call a `PairLoss` yourself.
 
     If λ is exactly 1 or 0, one label has no share, and its loss is not computed. That
     loss may be infinite or NaN, and 0 times the loss would be NaN.

@@ -36,8 +36,8 @@ class MixedAccuracy(keras.metrics.MeanMetricWrapper):
     ValueError.
 
     Args:
-      name: of the metric, as Keras shows it.
-      dtype: of the result.
+      name: the name of the metric, as Keras shows it.
+      dtype: the dtype of the result.
       threshold: in [0, 1], for one output. The class is 1 where the probability is
         above the threshold. The default of 0.5 is Keras's.
       from_logits: for one output, whether it is a logit, without a sigmoid.

@@ -31,8 +31,8 @@ class MixingModel(PairModel):
 
     The network is f(g(x)), and `at` says what g is. These are the formulas of `MixUp`;
     other mixers have their own. Each batch is mixed with itself. Do not mix the dataset
-    before. Elements are `(x, y)` or `(x, y, sample_weight)`, with labels as a mixer
-    takes them in the pipeline. The mixer's `num_classes` makes class ids one-hot, in
+    too. Elements are `(x, y)` or `(x, y, sample_weight)`, with labels as a mixer takes
+    them in the pipeline. The mixer's `num_classes` makes class ids one-hot, in
     `evaluate` as in `fit`. With `targets="pair"` the wrapper trains as `PairModel`
     does.
 
@@ -181,7 +181,7 @@ class MixingModel(PairModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The loss of the mixed labels. Outside a training step, of encoded labels."""
+        """The loss of the mixed labels, or outside training of the encoded labels."""
         y, sample_weight = self._labels(y, y_pred, sample_weight)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 

@@ -179,6 +179,7 @@ class PairModel(keras.Model):
                 sample_weight = [sample_weight[name] for name in self.output_names]
         if keras.tree.is_nested(sample_weight):
             # Keras has repeated a weight array for each of the three parts of a pair.
+            # Take the first.
             sample_weight = keras.tree.map_structure(
                 lambda given: given.first if isinstance(given, Pair) else given,
                 _pairs(sample_weight, y_pred),
@@ -241,7 +242,7 @@ def _weights(pairs: Any, sample_weight: Any, which: int) -> Any:
         if not isinstance(y, Pair):
             share = keras.ops.full(keras.ops.shape(y)[:1], share)
         elif y.steps and len(share.shape) == 1:
-            # Keras multiplies the weights by a mask (B, T). Both need two dimensions.
+            # Keras multiplies the weights by a mask (B, T), so λ becomes (B, 1).
             share = keras.ops.expand_dims(share, -1)
         if given is None:
             return share

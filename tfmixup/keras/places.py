@@ -47,8 +47,8 @@ class Mix(keras.layers.Layer):
     `MixingModel(model, mixer, at="layer")` puts a `Mix` behind a layer of a functional
     or sequential model. In a model of your own class, call a `Mix` yourself, and give
     this layer as `at`. `Mix` mixes its inputs only in the wrapper's training step. In
-    `evaluate`, `predict` and calls it returns its inputs. Call a `Mix` once in a step.
-    To mix several tensors by the same λ, call `mix((first, second))`.
+    `evaluate`, `predict` and plain calls, `Mix` returns its inputs. Call a `Mix` once
+    in a step. To mix several tensors by the same λ, call `mix((first, second))`.
 
     Args:
       name: the name of the layer, by which `at` may name it.
@@ -203,7 +203,7 @@ class Places:
         known = {layer.name for layer in network.layers}
         for name in self.names:
             layer = str(name) if name in self._own else f"{name}{_SUFFIX}"
-            # A `Mix` within a layer is in no graph.
+            # A `Mix` within another layer is not in the network's graph.
             if layer in known and _goes_around(network, layer):
                 warnings.warn(
                     f"{NAME}: something of the inputs goes around "

@@ -142,8 +142,8 @@ class Step:
         return new if self._place is None else tf.where(self._place == k, new, old)
 
 
-# Keras calls the layers of a model, and has no argument by which they could get the
-# step. So the layers read it from a context variable. Replicas run in threads, and each
+# Keras calls the layers of a model, and has no argument that gives a layer the step. So
+# the layers read the step from a context variable. Replicas run in threads, and each
 # thread has its own value.
 STEP: contextvars.ContextVar[Step | None] = contextvars.ContextVar(
     "tfmixup_step", default=None

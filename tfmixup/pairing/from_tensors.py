@@ -55,9 +55,9 @@ def from_tensors(
         loss is then half of originals and half of mixed examples, as in RegMixup.
       seed: the same integer and the same arrays give the same stream, epoch after
         epoch, for any number of parallel calls. Each epoch differs from the last. None
-        gives another stream in every run. An iterator that is started after a
-        checkpoint was restored then gives another stream, too. As everywhere in
-        tf.data, a seed set by `tf.random.set_seed` takes part too.
+        gives another stream in every run, and in every iterator that is started after a
+        checkpoint was restored. As everywhere in tf.data, a seed set by
+        `tf.random.set_seed` takes part too.
 
     Returns:
       A dataset of mixed batches of the same structure, with static shapes and known
@@ -248,7 +248,7 @@ _LABELS_AT_ONCE = 1 << 14
 
 
 def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
-    """Refuses bad labels now, instead of while the batch that has them is mixed."""
+    """Refuses bad labels at once, not only when their batch is mixed."""
 
     def part(start: int, stop: int) -> Parts:
         return elements.map_parts(lambda tensor: tensor[start:stop], parts)
@@ -281,7 +281,7 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
 
 
 class _Orders(NamedTuple):
-    """The two orders of an epoch, as row numbers. Their examples are mixed."""
+    """The two orders of an epoch, as row numbers of the examples to mix."""
 
     first: tf.Tensor  # (N,)
     second: tf.Tensor  # (N,)

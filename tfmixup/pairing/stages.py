@@ -194,8 +194,8 @@ def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Lets each worker of tf.data service read all of a dataset, sharded or not.
 
     `ShardingPolicy.DYNAMIC` hands out the splits of each source in the graph
-    independently. If all passes of a worker over a source are empty, the worker never
-    leaves a `repeat`. Passes over a cache that was filled with nothing are empty:
+    independently. Passes over a cache that was filled with nothing are empty. A worker
+    whose passes over a source are all empty never leaves a `repeat`:
     https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/kernels/data/repeat_dataset_op.cc
     A dataset that the function of a `flat_map` returns gets no splits, and reads
     everything. `Dataset.random` asks for no splits.

@@ -38,17 +38,17 @@ def two_streams(
 
     Here π and π′ are two independent shuffles of the dataset. Partners come from the
     whole dataset, not from the same batch. The dataset is read twice. If reading is
-    expensive (decoding JPEGs), `cache()` the dataset or use `in_batch`. Fill a cache in
-    a file by a full pass before, since two readers may not fill it at once. Under
-    dynamic sharding of tf.data service, workers share the first stream. Each worker
-    takes partners from the whole dataset.
+    expensive (decoding JPEGs), `cache()` the dataset or use `in_batch`. Before mixing,
+    fill a cache in a file by a full pass, since two readers may not fill it at once.
+    Under dynamic sharding of tf.data service, workers share the first stream. Each
+    worker takes partners from the whole dataset.
 
     Args:
       mixer: how two batches become one, such as `tfmixup.MixUp`.
       batch_size: B, examples in a batch.
       partner: another dataset of the same structure, dtypes and shapes. The second
-        stream is taken from it, and repeats it as needed. None takes both streams from
-        the dataset itself.
+        stream is taken from this dataset, which is repeated as needed. None takes both
+        streams from the dataset that is mixed.
       shuffle_buffer_size: examples in each of the two shuffle buffers. At least the
         number of examples gives a full shuffle. The buffers are saved in an iterator's
         checkpoint.
@@ -65,8 +65,8 @@ def two_streams(
       padding_values: what to pad with, as in `Dataset.padded_batch`: None for zeros.
       seed: the same integer and the same data give the same stream, epoch after epoch,
         for any number of parallel calls. Each epoch differs from the last. None gives
-        another stream in every run. An iterator that is started after a checkpoint was
-        restored then gives another stream, too. As everywhere in tf.data, a seed set by
+        another stream in every run, and in every iterator that is started after a
+        checkpoint was restored. As everywhere in tf.data, a seed set by
         `tf.random.set_seed` takes part too.
 
     Returns:
