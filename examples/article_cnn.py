@@ -1,4 +1,4 @@
-"""The article's network, compiled as there."""
+"""A small network of two convolutions, with dropout and Adadelta."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def article_cnn(
     learning_rate: float,
     shape: Sequence[int] = (IMAGE_SIZE, IMAGE_SIZE, 3),
 ) -> keras.Model:
-    """Builds and compiles the article's network."""
+    """Builds and compiles the network."""
     layers = keras.layers
     model = keras.Sequential(
         [
             layers.Input(shape),
-            # Mixing is linear: scaling after it is the same as before it. Here it
-            # also serves the test images, and whoever uses the model later.
+            # Mixing is linear, so scaling after it gives the same as scaling before it.
+            # In the model it also scales the test images, and images at inference.
             layers.Rescaling(1 / 255),
             layers.Conv2D(32, 3, activation="relu"),
             layers.Conv2D(64, 3, activation="relu"),
@@ -35,12 +35,11 @@ def article_cnn(
         ]
     )
     model.compile(
-        # The article's Keras had Adadelta at a learning rate of 1.0, as the
-        # method was published. Today's default is 0.001, with which this network
-        # hardly learns in 20 epochs.
+        # Adadelta was published with a learning rate of 1.0, once also Keras's default.
+        # With today's default, 0.001, this network hardly learns in 20 epochs.
         optimizer=keras.optimizers.Adadelta(learning_rate),
         loss=keras.losses.CategoricalCrossentropy(),
-        # By keyword: compile's third positional argument is loss_weights.
+        # Pass metrics by keyword: compile's third positional argument is loss_weights.
         metrics=[tfmixup.keras.MixedAccuracy(name="accuracy")],
     )
     return model

@@ -1,7 +1,7 @@
 """Sentences from the docstrings of installed packages, labelled by their package.
 
-The files are read and not imported. A module's sentences are all in one part, no
-sentence is in two modules, and names that give the package away are left out.
+The files are read and not imported. All sentences of a module are in one part. No
+sentence is in two modules. Names that give the package away are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LEFT_OUT = re.compile(
     r"(^|/)(tests?|testing|externals|_external|vendored?|_vendor|extern|_api"
     r"|_tf_keras|distutils|array_api\w*|python/keras|_lib|conftest\.py|\w+_test\.py)(/|$)"
 )
-# Code, and lists of arguments, whose headings are a package's style.
+# Code and lists of arguments are left out. Their headings tell a package's style.
 _NO_PROSE = re.compile(r">>>|::|```|^\s*[-=]{3,}\s*$|^\s*\w[\w ]*:\s*$", re.MULTILINE)
 _GIVEAWAY = re.compile(
     r"\b(np|sp|tf|plt|mpl|\w*(numpy|scipy|sklearn|scikit|tensorflow|keras"
@@ -33,7 +33,7 @@ _GIVEAWAY = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """Sentences of a part, and their class ids."""
+    """The sentences of a part, and their class ids."""
 
     sentences: list[str]
     labels: list[int]
@@ -43,11 +43,12 @@ def load(per_class: dict[str, int]) -> tuple[dict[str, Texts], list[str]]:
     """Reads balanced parts, in an order that only depends on the installed files.
 
     Args:
-      per_class: for each of `PARTS`, how many sentences of a package to take at most;
-        all packages give as many as the one that has least.
+      per_class: for each of `PARTS`, how many sentences of a package to take at most.
+        All packages give as many sentences as the package that has least.
 
     Returns:
-      The parts, in which the classes take turns, and the names of the packages found.
+      The parts, and the names of the packages found. In each part the classes take
+      turns.
     """
     found, seen = {}, {}
     for package in PACKAGES:
@@ -56,7 +57,7 @@ def load(per_class: dict[str, int]) -> tuple[dict[str, Texts], list[str]]:
             continue
         found[package] = {part: [] for part in PARTS}
         root = pathlib.Path(spec.submodule_search_locations[0])
-        # A digest of the path, not of the content, decides where a module goes.
+        # A digest of the path, not of the content, decides which part a module is in.
         names = (path.relative_to(root).as_posix() for path in root.rglob("*.py"))
         modules = [(_digest(f"{package}/{name}"), name) for name in names]
         for digest, name in sorted(modules):
@@ -66,13 +67,13 @@ def load(per_class: dict[str, int]) -> tuple[dict[str, Texts], list[str]]:
             if len(found[package][part]) >= 2 * per_class[part]:
                 continue
             for sentence in dict.fromkeys(_sentences((root / name).read_text("utf-8"))):
-                # A sentence of two modules goes to none of them.
+                # A sentence that is in two modules is left out of both.
                 seen[sentence] = seen.get(sentence, 0) + 1
                 found[package][part].append(sentence)
     texts = {}
     for part in PARTS:
         kept = [[s for s in f[part] if seen[s] == 1] for f in found.values()]
-        # Neighbours in a docstring come apart.
+        # Sorting by a digest takes neighbours in a docstring apart.
         mixed = (sorted(some, key=lambda s: (_digest(s), s)) for some in kept)
         rows = list(zip(*mixed))[: per_class[part]]
         flat = [sentence for row in rows for sentence in row]
@@ -81,7 +82,7 @@ def load(per_class: dict[str, int]) -> tuple[dict[str, Texts], list[str]]:
 
 
 def _digest(text: str) -> int:
-    """The same in every process, unlike `hash`."""
+    """A hash that is the same in every process, unlike `hash`."""
     return zlib.crc32(text.encode())
 
 

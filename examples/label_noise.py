@@ -1,23 +1,26 @@
 """Trains on corrupted labels without mixup and with it: who memorises the noise?
 
 The labels of a share of the training images are drawn anew, uniformly over all
-classes; the test labels stay clean. A small convolutional network without dropout is
-trained on them, long enough to learn wrong labels by heart, once for each share of
-noise, each alpha (0: no mixup) and each seed. Measured on the test images: error at
-the best and at the last epoch and, at the last, cross-entropy, calibration error and
-the error under an attack (FGSM). After the corrupted-label table of the mixup paper
-(arXiv 1710.09412). With mixup a second row tells what `tfmixup.keras.unmix` makes of
-the same predictions. --same-batch adds runs with the originals beside the mixed
-examples in every step, as in RegMixup (arXiv 2206.14502). The default data come with
-scikit-learn; nothing is downloaded.
+classes. The test labels stay clean. A small convolutional network without dropout is
+trained long enough to learn wrong labels by heart. There is one run for each share of
+noise, each alpha (0: no mixup) and each seed, as in the corrupted-label table of the
+mixup paper (arXiv 1710.09412).
+
+Measured on the test images are the error at the best and at the last epoch, and at the
+last epoch also cross-entropy, calibration error and the error under an attack (FGSM).
+With mixup, a second row shows what `tfmixup.keras.unmix` makes of the same predictions.
+--same-batch adds runs with the originals beside the mixed examples in every step, as
+in RegMixup (arXiv 2206.14502). The default data come with scikit-learn. Nothing is
+downloaded.
 
   pip install '.[tf,examples]'
   python examples/label_noise.py                    # 80 runs of some seconds each
   python examples/label_noise.py --noise 40 --alphas 0 1 --seeds 2        # a taste
   python examples/label_noise.py --dataset cifar10 --epsilon 4            # long
 
-Every finished run is a row in results.csv, in the folder --out. Start the same command
-again after a stop, or one with more seeds: what is in the file is not run again.
+Every finished run is a row in results.csv, in the folder --out. After a stop, start
+the same command again, or the command with more seeds. Runs that are in the file are
+not repeated.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ import numpy as np
 
 
 def run_grid(cells: Sequence[report.Cell], path: pathlib.Path, args: Any) -> None:
-    """Runs the cells that are not in the file yet, and appends each when it is done."""
+    """Runs the cells that are not in the file yet. Appends each finished cell."""
     known = report.read(path)
     missing = [cell for cell in cells if cell not in known]
     print(f"{len(cells)} runs, of which {len(cells) - len(missing)} are in {path}")
@@ -121,7 +124,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs what is missing of the grid; prints the table, draws the figure."""
+    """Runs the missing cells of the grid, prints the table and draws the figure."""
     args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "results.csv"
@@ -134,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "epsilon": args.epsilon,
     }
     cells = [
-        # A seed is done for the whole grid before the next one begins.
+        # Run the whole grid with one seed before the next seed begins.
         report.Cell(noise=noise, alpha=alpha, seed=seed, same_batch=both, **fixed)
         for seed, noise, alpha in itertools.product(
             range(args.seeds), dict.fromkeys(args.noise), dict.fromkeys(args.alphas)

@@ -1,4 +1,4 @@
-"""What label_noise.py keeps and shows: its results file, its table and its figure."""
+"""The results file, the table and the figure of label_noise.py."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from over_seeds import mean_and_error, shown
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One run of the grid, by all of its settings.
+    """One run of the grid, described by all of its settings.
 
     Attributes:
-      dataset: The name of the data set.
+      dataset: The name of the dataset.
       limit: The number of training images, or 0 for all of them.
       epochs: The number of epochs.
       batch_size: The number of examples in a batch.
-      learning_rate: Of Adam.
+      learning_rate: The learning rate of Adam.
       epsilon: Size of the attack, in grey levels of 255.
       noise: Percentage of the training labels that are drawn anew.
-      alpha: Of mixup; 0 is no mixup.
-      seed: Of the noise, the weights, the order and the mixing.
+      alpha: α of mixup. 0 is no mixup.
+      seed: The seed of the noise, the weights, the order and the mixing.
       same_batch: 1 if every batch has its originals beside its mixed examples.
     """
 
@@ -44,20 +44,20 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured in one run.
+    """The measurements of one run.
 
     Attributes:
-      best_error: Lowest test error of all epochs, in per cent; it is chosen by the
-        test images, so it is lower than one could get by choosing honestly.
+      best_error: Lowest test error of all epochs, in per cent. The epoch is chosen by
+        the test images, so that an honest choice would give a higher error.
       last_error: Test error of the last epoch, in per cent.
       nll: Mean cross-entropy of the test images, last epoch.
       ece: Expected calibration error of the test images, last epoch, from 0 to 1.
       fgsm_error: Test error under the attack, in per cent, last epoch.
       fitted: Percentage of the training images that are predicted as they were
-        labelled, corrupted ones included, last epoch.
+        labelled, images with corrupted labels included, last epoch.
       undone_error: Test error of the unmixed predictions, in per cent, last epoch.
-      undone_nll: Mean cross-entropy of them.
-      undone_ece: Expected calibration error of them.
+      undone_nll: Mean cross-entropy of the unmixed predictions, last epoch.
+      undone_ece: Expected calibration error of the unmixed predictions, last epoch.
       seconds: Duration of the run.
       errors: Test error of every epoch.
     """
@@ -81,18 +81,18 @@ _KINDS = {"str": str, "int": int, "float": float}
 
 
 class FileError(ValueError):
-    """The results file is not one of this program's."""
+    """The results file was not written by this version of the program."""
 
 
 def read(path: pathlib.Path) -> dict[Cell, Result]:
-    """Reads the finished runs; a last row that a stop cut off is left out.
+    """Reads the finished runs. A last row that a stop cut off is left out.
 
     Raises:
-      FileError: If the columns are others.
+      FileError: If the columns are different, or a row cannot be read.
     """
     if not path.exists() or not path.stat().st_size:
         return {}
-    # A row without its line break was not written to the end.
+    # A row without a line break was not written to the end.
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     rows = list(csv.reader(line for line in lines if line.endswith("\n")))
     if not rows or rows[0] != _COLUMNS:
@@ -124,7 +124,7 @@ def _parse(kind: Any, texts: Mapping[str, str]) -> Any:
 
 
 def append(path: pathlib.Path, cell: Cell, result: Result) -> None:
-    """Adds a finished run to the file, behind the last whole row."""
+    """Adds a finished run to the file, after the last whole row."""
     values = dataclasses.asdict(cell) | dataclasses.asdict(result)
     values["errors"] = " ".join(f"{error:.4f}" for error in result.errors)
     text = io.StringIO()
@@ -140,7 +140,7 @@ def append(path: pathlib.Path, cell: Cell, result: Result) -> None:
 
 
 def by_setting(results: Results) -> dict[tuple[float, float, int], list[Result]]:
-    """Groups the runs by (noise, alpha, same_batch): in a group only seeds differ."""
+    """Groups the runs by (noise, alpha, same_batch). In a group only seeds differ."""
     groups: dict[tuple[float, float, int], list[Result]] = {}
     for cell, result in results.items():
         key = (cell.noise, cell.alpha, cell.same_batch)
@@ -148,7 +148,7 @@ def by_setting(results: Results) -> dict[tuple[float, float, int], list[Result]]
     return dict(sorted(groups.items()))
 
 
-# Column: its title, the digits behind the point.
+# For each column, its title and the digits after the decimal point.
 _SHOWN = {
     "best_error": ("best %", 1),
     "last_error": ("last %", 1),
@@ -163,7 +163,8 @@ _UNDONE = {"last_error": "undone_error", "nll": "undone_nll", "ece": "undone_ece
 def table(results: Results) -> str:
     """Formats mean ± standard error over the seeds, a row for each kind of run.
 
-    Below it a row "undone" has what `tfmixup.keras.unmix` makes of the predictions.
+    Below each row with mixup, a row "undone" shows what `tfmixup.keras.unmix` makes of
+    the same predictions.
     """
     titles = "".join(f"{title:>{10 + 2 * digits}}" for title, digits in _SHOWN.values())
     lines = [f"{'noise':>6}  {'mixup':<15}{'runs':>4}{titles}"]
@@ -190,7 +191,7 @@ def _row(runs: list[Result], columns: Mapping[str, str]) -> str:
     return line.rstrip()
 
 
-# Panel of the figure: its title and its unit.
+# For each panel of the figure, its title and its unit.
 _DRAWN = {
     "last_error": ("Test error, last epoch", "wrong predictions, %"),
     "ece": ("Expected calibration error, last epoch", "ECE"),
@@ -203,8 +204,8 @@ def save_figure(path: pathlib.Path, results: Results) -> None:
 
     Args:
       path: The PNG to write.
-      results: The runs; every alpha has a lightness, a marker and dashes of its own.
-        Those with the originals in the same batch are left out.
+      results: The runs. Every alpha has a lightness, a marker and dashes of its own.
+        Runs with the originals in the same batch are left out.
     """
     import matplotlib
 

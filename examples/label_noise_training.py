@@ -1,4 +1,4 @@
-"""What label_noise.py trains and measures: one run of its grid."""
+"""One run of the grid of label_noise.py: trains a network and measures it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_images(
 ) -> tuple[Images, Images, int]:
     """Returns training and test images, uint8 (N, H, W, C), with their class ids.
 
-    The third is the number of classes.
+    The third returned value is the number of classes.
     """
     splits, info = tfmixup.datasets.load(
         name, ["train", "test"], data_dir, as_supervised=True
@@ -45,8 +45,8 @@ def load_images(
 def corrupt(labels: np.ndarray, share: float, classes: int, seed: int) -> np.ndarray:
     """Draws the labels of a share of the examples anew, uniformly over all classes.
 
-    One in `classes` of them stays right by chance. With the same seed the labels that
-    a small share corrupts are corrupted alike by every larger one.
+    One in `classes` of the new labels is right by chance. With the same seed, a larger
+    share corrupts the labels of every smaller share in the same way, and some more.
     """
     random = np.random.default_rng(seed)
     rows = random.permutation(len(labels))[: round(share * len(labels))]
@@ -56,7 +56,7 @@ def corrupt(labels: np.ndarray, share: float, classes: int, seed: int) -> np.nda
 
 
 def small_cnn(shape: Sequence[int], classes: int) -> keras.Model:
-    """The network of train_cnn.py, smaller by its images, without dropout."""
+    """The network of train_cnn.py without dropout. It has logits and no softmax."""
     layers = keras.layers
     return keras.Sequential(
         [
@@ -73,7 +73,7 @@ def small_cnn(shape: Sequence[int], classes: int) -> keras.Model:
 
 
 class Network:
-    """A network whose graphs are built once, for all the runs."""
+    """A network whose graphs are built once and serve all runs."""
 
     def __init__(self, shape: Sequence[int], classes: int, learning_rate: float):
         """Builds the network and its optimizer, Adam."""
@@ -84,7 +84,7 @@ class Network:
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
 
     def reset(self, seed: int) -> None:
-        """Starts anew, with the weights that belong to the seed."""
+        """Starts anew, with initial weights drawn from the seed."""
         keras.utils.set_random_seed(seed)
         self.model.set_weights(self.make().get_weights())
         for variable, value in zip(self.optimizer.variables, self._fresh):
@@ -92,7 +92,7 @@ class Network:
 
     @tf.function
     def train(self, batches: Any, steps: tf.Tensor) -> None:
-        """Takes so many batches from an iterator: a loop inside of the graph."""
+        """Trains on `steps` batches of an iterator, in a loop inside the graph."""
         variables = self.model.trainable_variables
         for _ in tf.range(steps):
             images, labels = next(batches)
@@ -104,7 +104,7 @@ class Network:
             self.optimizer.apply(tape.gradient(loss, variables), variables)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Predicts, in batches; float64 of shape (N, classes)."""
+        """Predicts in batches. Returns float64 of shape (N, classes)."""
         parts = np.array_split(images, -(-len(images) // AT_ONCE))
         return np.concatenate([self._logits(part).numpy() for part in parts])
 
@@ -131,9 +131,10 @@ class Network:
             tape.watch(x)
             logits = self.model(x)
             right = tf.one_hot(y, logits.shape[-1], on_value=True, off_value=False)
-            # Cross-entropy is log(1 + exp(margin)), so both gradients have one sign;
-            # that of cross-entropy itself is lost to rounding where the network is
-            # sure, and an overconfident network would seem robust.
+            # Take the gradient of the margin. Cross-entropy is log(1 + exp(margin)), so
+            # both gradients have the same sign. Where the network is sure, the gradient
+            # of cross-entropy rounds to 0, and an overconfident network would seem
+            # robust.
             others = tf.where(right, logits.dtype.min, logits)
             margin = tf.reduce_logsumexp(others, -1) - tf.reduce_sum(
                 tf.where(right, logits, 0), -1
@@ -143,12 +144,12 @@ class Network:
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Percentage of wrong predictions, by logits or by probabilities."""
+    """Percentage of wrong predictions. Scores are logits or probabilities."""
     return 100 * float(np.mean(scores.argmax(axis=1) != labels))
 
 
 def nll(log_p: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy."""
+    """Mean cross-entropy of log-probabilities."""
     return -float(np.mean(log_p[np.arange(len(log_p)), labels]))
 
 
@@ -159,7 +160,7 @@ def run(
     test: Images,
     show_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Result:
-    """Trains anew for one cell of the grid, and measures on the test images."""
+    """Trains from new weights for one cell of the grid, and measures on test images."""
     start = time.perf_counter()
     (images, clean), (test_images, test_labels) = train, test
     classes = network.model.output_shape[-1]
@@ -167,7 +168,7 @@ def run(
     network.reset(cell.seed)
     # alpha=0 mixes nothing: the run without mixup has the same pipeline.
     mixer = tfmixup.MixUp(cell.alpha, num_classes=classes)
-    # As many steps either way; in the same batch, one step sees twice the examples.
+    # Runs with `same_batch` take as many steps, but a step sees twice the examples.
     epoch = tfmixup.from_tensors(
         (images, labels),
         mixer,
@@ -175,7 +176,8 @@ def run(
         keep_originals="same_batch" if cell.same_batch else False,
         seed=cell.seed,
     )
-    # One iterator for all epochs: to make one takes longer than an epoch.
+    # One iterator serves all epochs, because making an iterator takes longer than an
+    # epoch.
     batches, steps = iter(epoch.repeat()), tf.constant(len(epoch))
     errors = []
     for number in range(1, cell.epochs + 1):
@@ -184,7 +186,7 @@ def run(
         show_epoch(number)
     logits = network.logits(test_images)
     log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    share = 0.5 if cell.same_batch else 1.0  # of the examples, that is mixed
+    share = 0.5 if cell.same_batch else 1.0  # of the examples that are mixed
     undone = tfmixup.keras.unmix(
         np.exp(log_p),
         dataclasses.replace(mixer, probability=share),
@@ -197,7 +199,7 @@ def run(
         nll=nll(log_p, test_labels),
         ece=expected_calibration_error(np.exp(log_p), test_labels),
         fgsm_error=error(network.logits(moved), test_labels),
-        # How much of the training labels, wrong ones included, is known by heart.
+        # The training labels, wrong labels included, that are known by heart.
         fitted=100 - error(network.logits(images), labels),
         undone_error=error(undone, test_labels),
         undone_nll=nll(np.log(undone), test_labels),

@@ -2,12 +2,14 @@
 
     python examples/long_tailed.py
 
-The digits that come with scikit-learn are thinned out, so that the most frequent one
-has 50 times as many training images as the rarest, a random digit; the test images stay
-balanced. A small network is trained on each way of mixing, once for each seed. Printed
-are the label mass that a few batches give to each class, and the test error over all
-classes and over the five rarest: mean and standard deviation over the seeds. Needs no
-download.
+The digits that come with scikit-learn are thinned out. The most frequent digit has 50
+times as many training images as the rarest digit. Each seed draws which digit is how
+frequent. The test images stay balanced. A small network is trained with each way of
+mixing, once for each seed.
+
+The script prints the label mass that a few batches give to each class. It also prints
+the test error over all classes and over the five rarest: mean and standard deviation
+over the seeds. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import tfmixup
 import tfmixup.datasets
 
 CLASSES = 10
-RARE = 5  # classes, of the fewest images
+RARE = 5  # how many classes count as rare, those of the fewest images
 Images = tuple[np.ndarray, np.ndarray]
 
 
@@ -49,8 +51,8 @@ def long_tail(
 ) -> tuple[Images, Images]:
     """Thins out the training images exponentially.
 
-    Digits are numbered anew in a random order: class 0 is the most frequent one, class
-    9 the rarest, with 1/imbalance as many images.
+    Digits are numbered anew in a random order. Class 0 is the most frequent. Class 9 is
+    the rarest, with 1/imbalance as many images.
     """
     random = np.random.default_rng(seed)
     digits = random.permutation(CLASSES)
@@ -86,7 +88,7 @@ def pipelines(
         )
 
     def balanced_mixup() -> tf.data.Dataset:
-        # In the paper 1 − λ, the share of the balanced stream, is of Beta(α, 1).
+        # The paper draws the share of the balanced stream, 1 − λ, from Beta(α, 1).
         lam = tfp.distributions.Beta(1.0, alpha)
         mixer = tfmixup.MixUp(distribution=lam, num_classes=CLASSES)
         balanced = tfmixup.class_balanced(dataset, CLASSES, in_memory=True, seed=seed)
@@ -103,13 +105,13 @@ def pipelines(
 def train_and_test(
     batches: tf.data.Dataset, test: Images, epochs: int, seed: int
 ) -> tuple[float, float]:
-    """Trains a new network; returns its test errors in per cent: all, rare."""
+    """Trains a new network. Returns its test errors in per cent: all, rare classes."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [keras.layers.Dense(128, "relu"), keras.layers.Dense(CLASSES, "softmax")]
     )
     model.compile(keras.optimizers.Adam(3e-3), "categorical_crossentropy")
-    # One iterator for all epochs: a new one for each would take longer than the epoch.
+    # One iterator serves all epochs. A new iterator takes longer than an epoch.
     model.fit(
         batches.repeat(epochs),
         epochs=epochs,
@@ -123,7 +125,7 @@ def train_and_test(
 
 
 def mass_table(mass: dict[str, np.ndarray]) -> str:
-    """The label mass of each class in per cent, a row for each way of mixing."""
+    """Formats the label mass of each class in per cent, a row per way of mixing."""
     lines = [f"{'label mass (%)':<16}" + "".join(f"{c:>7}" for c in range(CLASSES))]
     for name, shares in mass.items():
         lines.append(f"{name:<16}" + "".join(f"{100 * s:>7.1f}" for s in shares))
@@ -131,7 +133,7 @@ def mass_table(mass: dict[str, np.ndarray]) -> str:
 
 
 def error_table(errors: dict[str, list[tuple[float, float]]]) -> str:
-    """Mean and standard deviation of the test errors over the seeds."""
+    """Formats mean and standard deviation of the test errors over the seeds."""
     lines = [f"{'test error (%)':<16}{'all classes':>16}{f'{RARE} rarest':>16}"]
     for name, runs in errors.items():
         mean = np.mean(runs, axis=0)
@@ -176,7 +178,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[tuple[float, float]]]:
-    """Runs the example; returns the test errors of every run."""
+    """Runs the example. Returns the test errors of every run."""
     args = parse(argv)
     digits = load_digits()
     errors: dict[str, list[tuple[float, float]]] = {}

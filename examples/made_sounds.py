@@ -1,4 +1,4 @@
-"""Sounds made by formulas: tones, chirps and beats in noise. No recordings."""
+"""Makes sounds by formulas, without recordings: tones, chirps and beats in noise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 SAMPLE_RATE = 8000
-LENGTH = 4000  # samples of the longest
+LENGTH = 4000  # samples of the longest sound
 NAMES = ["steady", "rising", "falling", "vibrato", "beating", "two tones", "up, down"]
 NAMES += ["pulses"]
 
@@ -17,8 +17,8 @@ def sound(kind: int, rng: np.random.Generator) -> np.ndarray:
     time = np.linspace(0, 1, length)
     seconds = length / SAMPLE_RATE
     pitch = rng.uniform(400, 1600)
-    width = rng.uniform(0.2, 0.5)  # of the pitch's change
-    rate = rng.uniform(4, 8)  # of vibrato, beats and pulses, in a second
+    width = rng.uniform(0.2, 0.5)  # how far the pitch changes, as a share of it
+    rate = rng.uniform(4, 8)  # vibrato, beats and pulses per second
     bend = [
         0 * time,
         width * (time - 0.5),
@@ -38,7 +38,8 @@ def sound(kind: int, rng: np.random.Generator) -> np.ndarray:
         wave = (wave + np.sin(phase * rng.uniform(1.2, 1.5))) / 2
     if kind == NAMES.index("pulses"):
         wave *= beat > 0
-    # The noise is as loud as the sound, and the whole anything down to -30 dB.
+    # The noise is about as loud as the sound. The level of both is drawn from 0 dB down
+    # to -30 dB.
     wave = 0.3 * wave + 0.3 * rng.uniform(0.5, 1.5) * rng.normal(size=length)
     level = 10 ** (rng.uniform(-30, 0) / 20)
     pcm = np.round(wave * level * 2**14)

@@ -1,4 +1,4 @@
-"""The mean over an example's seeds, and how far chance may move it."""
+"""The mean over an example's seeds, and its standard error."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def mean_and_error(values: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shown(values: Any, digits: int) -> str:
-    """Mean ± standard error with so many digits behind the point: "7.8 ± 0.1".
+    """Mean ± standard error with `digits` decimals, such as "7.8 ± 0.1".
 
-    A single run has no standard error, and is shown without.
+    A single run has no standard error, and only its value is shown.
     """
     mean, error = mean_and_error(values)
     return f"{mean:.{digits}f} ± {error:.{digits}f}".removesuffix(" ± nan")

@@ -1,8 +1,8 @@
 """A training loop that may be killed at any moment and ends with the same weights.
 
 Model, optimizer and the iterator over the mixed data are saved together every few
-steps. Started again with the same flags, the loop goes on from the last checkpoint:
-with the batches, the λ and the weights of an uninterrupted run.
+steps. Start the script again with the same flags, and the loop goes on from the last
+checkpoint. It has the batches, the λ and the weights of an uninterrupted run.
 
   pip install '.[tf,examples]'
   python examples/resumable_training.py --out run     # kill it, start it again
@@ -24,7 +24,7 @@ import tfmixup.datasets
 
 
 def make_data(args: argparse.Namespace) -> tf.data.Dataset:
-    """The digits in memory: indices are shuffled and saved, never images."""
+    """The digits in memory. Indices are shuffled and saved, never images."""
     train, _ = tfmixup.datasets.load(
         "bundled_digits", "train", args.data_dir, as_supervised=True
     )
@@ -50,7 +50,7 @@ def make_model() -> keras.Model:
 
 
 def train(args: argparse.Namespace) -> keras.Model:
-    """Trains, from the last checkpoint where there is one."""
+    """Trains, starting from the last checkpoint if there is one."""
     keras.utils.set_random_seed(args.seed)
     model = make_model()
     optimizer = keras.optimizers.Adam()
@@ -70,8 +70,8 @@ def train(args: argparse.Namespace) -> keras.Model:
     checkpoint = tf.train.Checkpoint(
         model=model, optimizer=optimizer, iterator=iterator, done=done
     )
-    # A checkpoint counts once it is complete: one that was being written when the
-    # process died is passed over.
+    # The manager only knows complete checkpoints. It passes over a checkpoint that was
+    # being written when the process died.
     manager = tf.train.CheckpointManager(checkpoint, args.out / "checkpoints", 2)
     if manager.restore_or_initialize():
         print(f"goes on after step {int(done)}", flush=True)
@@ -85,7 +85,7 @@ def train(args: argparse.Namespace) -> keras.Model:
 
 
 def fingerprint(model: keras.Model) -> str:
-    """A hash of the weights: equal only if every bit of them is."""
+    """A hash of the weights. Two models have the same if all bits of them are equal."""
     every = b"".join(weight.numpy().tobytes() for weight in model.weights)
     return hashlib.sha256(every).hexdigest()[:16]
 

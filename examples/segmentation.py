@@ -2,9 +2,9 @@
 
 The default data are scenes made of the handwritten digits that ship with
 scikit-learn: two real digits on a canvas with noise, and a mask of their pixels.
-Background is class 0, digits are classes 1 to 10, and the faint edge of a stroke is
-labelled 255, which no setting learns from. Nothing is downloaded.
-`--dataset oxford_iiit_pet` takes photographs of pets by TensorFlow Datasets.
+Background is class 0, and digits are classes 1 to 10. The faint edge of a stroke is
+labelled 255. No setting learns from pixels labelled 255. Nothing is downloaded.
+`--dataset oxford_iiit_pet` loads photographs of pets from TensorFlow Datasets.
 
   pip install '.[tf,examples]'
   python examples/segmentation.py
@@ -68,7 +68,7 @@ def scenes(
 
 
 def load_digits(args: argparse.Namespace) -> Data:
-    """Makes the scenes; digits of the test scenes are in no training scene."""
+    """Makes the scenes. Digits of the test scenes are in no training scene."""
     sets, _ = tfmixup.datasets.load(
         "bundled_digits", ["train", "test"], args.data_dir, as_supervised=True
     )
@@ -115,16 +115,16 @@ def settings(classes: int) -> dict[str, tfmixup.Mixer]:
     return {
         "no mixing": tfmixup.MixUp(0, **masks),
         "MixUp": mixup,
-        # Masks of class ids, which take a tenth of the memory of one-hot ones.
+        # CutMix can keep masks of class ids, in a tenth of the memory of one-hot masks.
         "CutMix": tfmixup.CutMix(1.0, integer_masks=True, **masks),
         "MixUp or CutMix": tfmixup.RandomChoice([mixup, cutmix]),
     }
 
 
 def network(shape: Sequence[int | None], classes: int, seed: int) -> keras.Model:
-    """A small fully convolutional network: a class for every pixel.
+    """A small fully convolutional network that predicts a class for every pixel.
 
-    Down to half the size and up again, with the full size passed along.
+    It goes down to half the size and up again. Features of full size skip this path.
     """
     keras.utils.set_random_seed(seed)
 
@@ -206,7 +206,7 @@ def picture(data: Data, path: pathlib.Path, seed: int) -> None:
 def run(
     data: Data, mixer: tfmixup.Mixer, args: argparse.Namespace, seed: int
 ) -> tuple[float, float]:
-    """Trains one network; returns its mean IoU and the seconds of an epoch."""
+    """Trains one network. Returns its mean IoU and the seconds of an epoch."""
     classes = len(data.classes)
     train = data.train.apply(
         tfmixup.two_streams(mixer, args.batch_size, seed=seed)
@@ -250,7 +250,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
-    """Trains every setting, prints the table; returns each setting's mean IoUs."""
+    """Trains every setting and prints the table. Returns each setting's mean IoUs."""
     args = parse(argv)
     data = (load_digits if args.dataset == "bundled_digits" else load_pets)(args)
     args.out.mkdir(parents=True, exist_ok=True)

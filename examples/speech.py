@@ -1,15 +1,15 @@
 """Classifies sounds without mixup, with it, and with between-class learning.
 
-By default on tones and chirps that this script makes by formulas: they show how
-waveforms of differing length go through the pipeline, and are no speech. With
+The default data are tones and chirps that this script makes by formulas. They are not
+speech, but show how waveforms of differing length go through the pipeline. With
 `--dataset speech_commands` TensorFlow Datasets downloads spoken words (2.4 GB).
 
   pip install '.[tf,examples]'
   python examples/speech.py
   python examples/speech.py --dataset speech_commands --epochs 30
 
-It prints a line for each run and a table of test errors: the mean over some seeds, and
-the spread.
+The script prints a line for each run, and a table of test errors: the mean, the lowest
+and the highest over the seeds.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Sounds:
     test: tf.data.Dataset
     num_classes: int
     sample_rate: int
-    length: int  # samples, of the longest
+    length: int  # samples of the longest sound
 
 
 def load(args: argparse.Namespace) -> Sounds:
-    """Makes the sounds, or loads a set of TensorFlow Datasets by its name."""
+    """Makes the sounds, or loads a dataset of TensorFlow Datasets by its name."""
     if args.dataset == MADE:
         train = made_sounds.dataset(args.examples, seed=1)
         test = made_sounds.dataset(args.test_examples, seed=2)
@@ -61,7 +61,7 @@ def load(args: argparse.Namespace) -> Sounds:
     length = int(rate * args.seconds)
 
     def cut(wave: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # 16-bit PCM, which TFDS decodes to int64.
+        # The samples are 16-bit PCM. TFDS decodes them to int64.
         return tf.cast(wave[:length], tf.int16), label
 
     sets = (ds.map(cut).cache() for ds in (train, test))
@@ -69,7 +69,7 @@ def load(args: argparse.Namespace) -> Sounds:
 
 
 def mixers(sounds: Sounds) -> dict[str, tfmixup.Mixer]:
-    """What is compared; α = 0 only casts and encodes."""
+    """The mixers to compare, by name. α = 0 only casts and encodes."""
     classes = {"num_classes": sounds.num_classes}
     return {
         "no mixup": tfmixup.MixUp(0, **classes),
@@ -79,7 +79,7 @@ def mixers(sounds: Sounds) -> dict[str, tfmixup.Mixer]:
 
 
 def log_spectrogram(waves: tf.Tensor, sounds: Sounds) -> tf.Tensor:
-    """Decibels / 20 of (B, T) 16-bit PCM up to half the highest pitch: (B, t, f, 1)."""
+    """Decibels / 20 of (B, T) 16-bit PCM, lower half of the band: (B, t, f, 1)."""
     window = 2 ** round(math.log2(sounds.sample_rate / 32))  # some 30 ms
     spectrum = tf.signal.stft(waves * 2.0**-15, window, window // 2)
     decibels = tf.math.log(tf.abs(spectrum) + 1e-3) / math.log(10)
@@ -87,7 +87,7 @@ def log_spectrogram(waves: tf.Tensor, sounds: Sounds) -> tf.Tensor:
 
 
 def small_net(sounds: Sounds) -> keras.Model:
-    """Four convolutions on a spectrogram, whatever its level, time and pitch."""
+    """Four convolutions on a spectrogram, insensitive to level, time and pitch."""
     shape = log_spectrogram(tf.zeros([1, sounds.length]), sounds).shape
     layers = [
         keras.Input(shape[1:]),
@@ -96,7 +96,7 @@ def small_net(sounds: Sounds) -> keras.Model:
     for filters in (16, 32, 48):
         layers += [
             keras.layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            # A momentum for runs of a few hundred steps.
+            # Keras's default momentum, 0.99, is too slow for a few hundred steps.
             keras.layers.BatchNormalization(momentum=0.9),
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(),
@@ -112,14 +112,14 @@ def small_net(sounds: Sounds) -> keras.Model:
 def test_error(
     sounds: Sounds, mixer: tfmixup.Mixer, seed: int, args: argparse.Namespace
 ) -> float:
-    """Trains once; returns the share of test sounds that are classified wrongly."""
+    """Trains once. Returns the share of test sounds that are classified wrongly."""
     keras.utils.set_random_seed(seed)
     padded = ([sounds.length], [])
 
     def see(waves: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return log_spectrogram(waves, sounds), labels
 
-    # Waveforms are mixed, since sounds add up in the air and decibels do not.
+    # Mix waveforms and not spectrograms: sounds add up in the air, decibels do not.
     train = sounds.train.apply(
         tfmixup.two_streams(mixer, args.batch_size, padded_shapes=padded, seed=seed)
     )

@@ -1,19 +1,20 @@
 """Classifies sentences without mixing, and with mixup inside the network.
 
-Word ids cannot be mixed, but what a network makes of them can: the embeddings of the
-words (word mixup), the pooled hidden layer (sentence mixup, both arXiv 1905.08941), or
-one of several layers, drawn for each batch (manifold mixup, arXiv 1806.05236).
+Word ids cannot be mixed, but layers of a network can. Word mixup mixes the embeddings
+of the words, sentence mixup the pooled hidden layer (both arXiv 1905.08941). Manifold
+mixup mixes one of several layers, drawn for each batch (arXiv 1806.05236).
 
 The default data are sentences from docstrings of installed packages, without the names
-of the packages: which package does a sentence document? Nothing is downloaded. A data
-set of TensorFlow Datasets needs the features "text" and "label".
+of the packages. The classes are the packages: which package does a sentence document?
+Nothing is downloaded. A dataset of TensorFlow Datasets needs the features "text" and
+"label".
 
   pip install '.[tf,examples]'
   python examples/text.py
   python examples/text.py --dataset imdb_reviews --words 200
 
-It prints a table of test errors, mean and standard error over the seeds, and saves a
-picture of it.
+The script prints a table of test errors, mean and standard error over the seeds, and
+saves a picture of it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from over_seeds import mean_and_error, shown
 import tfmixup
 
 DOCSTRINGS = "docstrings"
-Errors = dict[tuple[int, str], list[float]]  # by labels of a class, and method
+Errors = dict[tuple[int, str], list[float]]  # by labels per class, and method
 
 # Where each method mixes: layers of `network`.
 METHODS: dict[str, str | list[str]] = {
@@ -49,7 +50,7 @@ METHODS: dict[str, str | list[str]] = {
 
 
 def load(args: argparse.Namespace) -> tuple[dict[str, Texts], int]:
-    """Reads the sentences of each part, and how many classes there are."""
+    """Reads the sentences of each part, and the number of classes."""
     per_class = dict.fromkeys(PARTS, args.held_out) | {"train": max(args.labels)}
     if args.dataset == DOCSTRINGS:
         texts, packages = docstring_sentences.load(per_class)
@@ -68,7 +69,7 @@ def load(args: argparse.Namespace) -> tuple[dict[str, Texts], int]:
 def load_tfds(
     args: argparse.Namespace, per_class: dict[str, int]
 ) -> tuple[dict[str, Texts], int]:
-    """Takes texts of each class from a set of TensorFlow Datasets."""
+    """Takes texts of each class from a dataset of TensorFlow Datasets."""
     import tensorflow_datasets as tfds
 
     splits = dict(zip(PARTS, ("train[:80%]", "train[80%:]", "test")))
@@ -108,9 +109,10 @@ def error(
     seed: int,
     args: argparse.Namespace,
 ) -> float:
-    """Trains once; returns the share of sentences that are classified wrongly."""
+    """Trains once. Returns the share of sentences that are classified wrongly."""
     keras.utils.set_random_seed(seed)
-    # A seed has examples of its own; the classes take turns in the list.
+    # Each seed draws its own examples. Classes take turns in the list, so that a row of
+    # `rows` has one sentence of each class.
     known = texts["train"]
     rows = np.arange(len(known.labels)).reshape(-1, classes)
     rows = np.random.default_rng(seed).permutation(rows)[:labels].ravel()
@@ -118,7 +120,7 @@ def error(
     vectorize = keras.layers.TextVectorization(
         args.vocabulary, output_sequence_length=args.words
     )
-    vectorize.adapt(sentences)  # no word of the test sentences
+    vectorize.adapt(sentences)  # The test sentences add no words.
     x, y = vectorize(sentences), tf.constant([known.labels[k] for k in rows])
     size = min(args.batch_size, len(rows))
     train = tf.data.Dataset.from_tensor_slices((x, y)).cache()
@@ -143,7 +145,7 @@ def error(
 
 
 def table(errors: Errors, on: str) -> str:
-    """A row for each method, a column for each number of labels."""
+    """Formats a row for each method, with a column for each number of labels."""
     sizes = sorted({labels for labels, _ in errors})
     title = f"{on} error, %"
     lines = ["".join([f"{title:<18}", *(f"{size:>8} a class" for size in sizes)])]
@@ -156,7 +158,7 @@ def table(errors: Errors, on: str) -> str:
 
 
 def save_figure(path: pathlib.Path, errors: Errors, args: argparse.Namespace) -> None:
-    """Draws the runs as dots, and mean ± standard error beside them."""
+    """Draws the runs as dots, and their mean ± standard error below the dots."""
     import matplotlib
 
     matplotlib.use("Agg")

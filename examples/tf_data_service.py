@@ -1,8 +1,8 @@
 """Mixes in other processes: tf.data service with a dispatcher and two workers.
 
-Without further flags the script starts all three on this machine, trains the small
-network of train_cnn.py on handwritten digits by `model.fit`, and stops what it has
-started. `--dispatcher grpc://host:port` uses a cluster that runs already.
+Without further flags the script starts all three on this machine. It trains the small
+network of train_cnn.py on handwritten digits by `model.fit`, and stops the processes
+that it started. `--dispatcher grpc://host:port` uses a cluster that runs already.
 
   pip install '.[tf,examples]'
   python examples/tf_data_service.py
@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 SERVICE = tf.data.experimental.service
-# A worker that has not been heard of for this long is given up; its shards are lost.
+# The dispatcher gives up a worker that is silent for this long. Its shards are lost.
 WORKER_TIMEOUT_MS = 5_000
 HEARTBEAT_MS = 500
 
@@ -66,8 +66,8 @@ class Cluster:
     def start_worker(self, port: int) -> None:
         """Starts a worker and waits until it is ready.
 
-        One that takes the place of a dead one must have its address: the readers ask
-        there for the dead one's tasks until somebody answers.
+        A worker that replaces a dead worker must have the dead worker's address. The
+        readers ask that address for the dead worker's tasks until a worker answers.
         """
         arguments = ["--dispatcher", self.dispatcher, "--port", str(port)]
         self.workers[port] = _start("serve-worker", *arguments)
@@ -76,7 +76,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def local_cluster(workers: int) -> Iterator[Cluster]:
-    """Starts a cluster on the loopback interface, and stops all of it."""
+    """Starts a cluster on the loopback interface, and stops all its processes."""
     dispatcher = _start("serve-dispatcher")
     cluster = Cluster("", {})
     try:
@@ -117,8 +117,8 @@ def distributed(
 ) -> tf.data.Dataset:
     """Lets the workers of a service make a dataset's elements.
 
-    With "off" every worker goes through the whole dataset, so an epoch is as many
-    passes as there are workers: each with randomness of its own, provided that the
+    With "off" every worker goes through the whole dataset, so that an epoch is as many
+    passes as there are workers. Each pass has randomness of its own, provided that the
     pipeline has no seed. With "dynamic" the workers share one pass.
     """
     policy = {
@@ -133,15 +133,18 @@ def distributed(
 def load_images(
     args: argparse.Namespace,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset, int, int]:
-    """Loads training and test images of 32x32x3; says how many, of how many classes."""
+    """Loads training and test images of 32x32x3, and the numbers of images and classes.
+
+    The third value is the number of training images, the fourth the number of classes.
+    """
     import tensorflow_datasets as tfds
     from article_cnn import IMAGE_SIZE
 
     import tfmixup.datasets
 
     splits = [f"train[:{args.limit}]" if args.limit else "train", "test"]
-    # Under dynamic sharding a worker sees fewer examples than the data set has, which
-    # TFDS would take for a fault.
+    # Under dynamic sharding a worker sees fewer examples than the dataset has. TFDS
+    # would raise an error for the missing examples.
     read = tfds.ReadConfig(assert_cardinality=False)
     (train, test), info = tfmixup.datasets.load(
         args.dataset, splits, args.data_dir, as_supervised=True, read_config=read
@@ -155,27 +158,30 @@ def load_images(
 
     size = info.splits[splits[0]].num_examples
     classes = info.features[info.supervised_keys[1]].num_classes
-    # No worker reads the test images. Keras warns of a length that it does not know.
+    # The test images are read here and not by the workers, so that their number is
+    # certain. Without it Keras warns of an unknown length.
     length = tf.data.experimental.assert_cardinality(info.splits["test"].num_examples)
     return train.map(resize), test.map(resize).apply(length), size, classes
 
 
 def train(args: argparse.Namespace, dispatcher: str) -> float:
-    """Trains by `model.fit` on what the workers mix; returns the test accuracy."""
+    """Trains by `model.fit` on the workers' batches. Returns the test accuracy."""
     from article_cnn import article_cnn
 
     import tfmixup
 
     images, test, size, num_classes = load_images(args)
     mixer = tfmixup.MixUp(args.alpha, num_classes=num_classes)
-    # No seed: with one, sharding off would make every worker send the same batches.
+    # With a seed and sharding off, every worker would send the same batches.
     mixed = images.apply(tfmixup.two_streams(mixer, args.batch_size))
-    # An endless stream, of which `fit` takes an epoch's number of batches. A pass of
-    # the workers may have fewer, since each drops a remainder of its own.
-    if args.sharding == "off":  # Endless on the workers: nobody waits for a slow one.
+    # The stream is endless. `fit` takes an epoch's number of batches from it. A pass
+    # may have fewer batches, because each worker drops a remainder of its own.
+    if args.sharding == "off":
+        # Repeat on the workers, so that no worker waits for a slow one.
         batches = distributed(mixed.repeat(), dispatcher, "off")
-    else:  # Repeated here: a worker that gets nothing into a cache, as TensorFlow
-        # Datasets has for small data, would repeat it for ever.
+    else:
+        # Repeat here. TensorFlow Datasets caches small data. A worker without a shard
+        # would repeat an empty cache for ever.
         batches = distributed(mixed, dispatcher, "dynamic").repeat()
     plain = dataclasses.replace(mixer, alpha=0)
     test = test.batch(args.batch_size).map(plain).prefetch(tf.data.AUTOTUNE)

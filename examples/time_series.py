@@ -1,14 +1,14 @@
 """Classifies short time series without mixing, with mixup, and with CutMix along time.
 
-On MNIST-1D (Greydanus and Kobak, 2020, arXiv 2011.14439): ten shapes of 40 samples,
-moved, stretched, sheared and in noise. The package `mnist1d` makes 4,000 of them to
-learn from and 1,000 to test with, and downloads nothing.
+The data are MNIST-1D (Greydanus and Kobak, 2020, arXiv 2011.14439): ten shapes of 40
+samples, moved, stretched, sheared and in noise. The package `mnist1d` makes 4,000
+series to learn from and 1,000 to test with. Nothing is downloaded.
 
   pip install '.[tf,examples]'
   python examples/time_series.py
 
-It prints a line for each run and a table of test errors: mean ± standard error over
-the seeds.
+The script prints a line for each run, and a table of test errors: mean ± standard error
+over the seeds.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Series = tuple[np.ndarray, np.ndarray]  # float32 (N, 40, 1), class ids (N,)
 
 
 def load(args: argparse.Namespace) -> tuple[Series, Series]:
-    """Makes the series, in the order of the authors' seed: 4,000 and 1,000.
+    """Makes the 4,000 and 1,000 series, in the order of the authors' seed.
 
-    The last 1,000 of the 4,000 are kept apart for validation.
+    For validation, the last 1,000 of the 4,000 take the place of the test series.
     """
     made = make_dataset(get_dataset_args())
     x, y, x_test, y_test = (made[key] for key in ("x", "y", "x_test", "y_test"))
@@ -47,7 +47,7 @@ def load(args: argparse.Namespace) -> tuple[Series, Series]:
 
 
 def methods(args: argparse.Namespace) -> dict[str, tuple[tfmixup.Mixer, bool]]:
-    """What is compared: mixers, and whether originals are kept beside the mixed."""
+    """The methods to compare: a mixer, and whether originals are kept."""
     classes = {"num_classes": 10}
     mixup = tfmixup.MixUp(args.alpha, **classes)
     cutmix = tfmixup.CutMix(1.0, axes=(1,), **classes)
@@ -70,7 +70,7 @@ def network(kind: str) -> keras.Model:
         for filters in (32, 64, 64):
             layers += [
                 keras.layers.Conv1D(filters, 5, 2, padding="same", use_bias=False),
-                # A momentum for runs of a few thousand steps.
+                # Keras's default momentum, 0.99, is slow for a few thousand steps.
                 keras.layers.BatchNormalization(momentum=0.9),
                 keras.layers.ReLU(),
             ]
@@ -86,10 +86,10 @@ def error(
     seed: int,
     args: argparse.Namespace,
 ) -> float:
-    """Trains once; returns the share of series that are classified wrongly."""
+    """Trains once. Returns the share of series that are classified wrongly."""
     keras.utils.set_random_seed(seed)
     mixer, originals = method
-    # Every step sees as many series. Half of them are originals, if these are kept.
+    # Every step sees `batch_size` series. If originals are kept, half are originals.
     if originals:
         mixed = tfmixup.from_tensors(
             train, mixer, args.batch_size // 2, keep_originals="same_batch", seed=seed

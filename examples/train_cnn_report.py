@@ -1,4 +1,4 @@
-"""What train_cnn.py reports: calibration error, table and pictures."""
+"""The calibration error, the table and the pictures of train_cnn.py."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Result:
 
     Attributes:
       name: The method, a row of the table.
-      seed: Of weights, order, augmentation and mixing.
+      seed: The seed of weights, order, augmentation and mixing.
       test_error: Percentage of the test images with a wrong prediction.
       test_nll: Mean cross-entropy on the test split.
       calibration_error: Expected calibration error on the test split, in per cent.
-      seconds: Duration of the training, with the evaluations for the curves.
+      seconds: Duration of the training, evaluations for the curves included.
       history: Keras's history, a list of values for every metric.
     """
 
@@ -50,7 +50,7 @@ def measured(
     seconds: float,
 ) -> Result:
     """Measures predictions of shape (examples, classes) on labels (examples,)."""
-    # Keras's own limit for the logarithm.
+    # 1e-7 is also Keras's lower limit for the logarithm.
     right = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7)
     return Result(
         name=name,
@@ -92,7 +92,7 @@ def expected_calibration_error(
         )
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    # Bins are (lower, upper], so that a confidence of exactly 1 is in the last.
+    # Bins are (lower, upper], so that a confidence of exactly 1 is in the last bin.
     bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
     gaps = [
         abs(np.sum(correct[bins == b]) - np.sum(confidence[bins == b], dtype=float))
@@ -102,7 +102,7 @@ def expected_calibration_error(
 
 
 def by_method(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Groups the runs by method: in a group only seeds differ."""
+    """Groups the runs by method. In a group only seeds differ."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.name, []).append(result)
@@ -134,12 +134,13 @@ def save_mixed_images(
     path: pathlib.Path, train: tf.data.Dataset, class_names: Sequence[str]
 ) -> None:
     """Saves pairs of training images, blended and cut, each under its λ and label."""
-    # The picture is the same after any runs: TensorFlow's own seed takes part.
+    # TensorFlow's global seed takes part in the drawing. Set it, so that the picture is
+    # the same after any runs.
     tf.random.set_seed(1)
     rows, pairs = [], min(8, len(train))
     for kind in (tfmixup.MixUp, tfmixup.CutMix):
-        # λ near 0 or 1 leaves nothing to see. Pairs of targets tell λ, which blended
-        # labels do not. With one seed both mixers get the same pairs.
+        # With λ near 0 or 1 there is nothing to see. Blended labels do not tell λ, but
+        # pairs of targets do. With one seed both mixers get the same pairs.
         mixer = kind(
             1.0, lam_range=(0.25, 0.75), num_classes=len(class_names), targets="pair"
         )
@@ -161,7 +162,7 @@ def save_training_curves(path: pathlib.Path, results: Sequence[Result]) -> None:
 
     Args:
       path: The PNG to write.
-      results: The runs; each method has a colour of its own, of different lightness.
+      results: The runs. Each method has a colour of its own, of different lightness.
     """
     import matplotlib
 
@@ -171,7 +172,7 @@ def save_training_curves(path: pathlib.Path, results: Sequence[Result]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     colours = ("#16325c", "#e08214", "#7fbf7b", "#af8dc3")
     for number, (name, runs) in enumerate(by_method(results).items()):
-        # `fit` tested after every so many epochs.
+        # `fit` evaluated after every `every` epochs (`validation_freq`).
         points = len(runs[0].history["val_loss"])
         every = -(-len(runs[0].history["loss"]) // 5)
         epochs = every * np.arange(1, points + 1)
