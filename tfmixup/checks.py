@@ -150,7 +150,7 @@ def non_negative(name: str, value: Any) -> float:
 
 
 def fraction(name: str, value: Any, *, below_one: bool = False) -> float:
-    """Refuses all but [0, 1], or [0, 1) with `below_one`. Returns a float."""
+    """Refuses all but numbers in [0, 1], [0, 1) with `below_one`. Returns a float."""
     bounds = "[0, 1)" if below_one else "[0, 1]"
     if not is_number(value):
         raise TypeError(

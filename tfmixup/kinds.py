@@ -92,7 +92,8 @@ def _resolve_one(
 def _ignore_label(spec: tf.TensorSpec, parts: Parts, options: Options) -> float | None:
     """The mixer's `ignore_label`, or None if it does not apply to this target.
 
-    An integer applies to class ids, and to floats only if no target has class ids.
+    An integer applies to class ids, and to floats only if no target is of integers. NaN
+    applies to floats only.
     """
     label = options.ignore_label
     if label is None or (math.isnan(label) and spec.dtype.is_integer):

@@ -35,9 +35,9 @@ def weight_by_class(
     as without mixing.
 
     Args:
-      class_weight: the weight of each class, a number >= 0: a dict
-        {class id: weight} as for Keras's `fit`, or a sequence. An example of a class
-        without a weight raises an error.
+      class_weight: a dict {class id: weight} as for Keras's `fit`, or a sequence with a
+        weight for each class. Weights are numbers >= 0. An example of a class without a
+        weight raises an error.
       label_key: which target the labels are, as in `class_counts`.
       weight_key: the key of the weight in dict elements. A weight that is there already
         is multiplied by the class weight.

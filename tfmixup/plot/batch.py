@@ -90,7 +90,7 @@ def batch(
         floats are taken for spectrograms, (B, T, F, 1) for grey images.
       value_range: (low, high), the values of black and white, or the ends of the scale
         of sounds. None to choose it as told above.
-      ignore_label: the id, in integer targets, of pixels without a class, such as 255.
+      ignore_label: the id in integer labels and masks that is no class, such as 255.
       feature_key: which feature of a dict is drawn. None for "image", "audio" or
         "spectrogram".
       target_keys: which targets of a dict element are drawn. None for those of "label",
