@@ -58,6 +58,8 @@ SHOWN += ("tensorflow-datasets", "numpy")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the rows that are asked for and prints their table."""
     args = parse_args(argv)
+    if args.write and (args.only or args.tests):
+        sys.exit("--write is for the whole table: leave --only and --tests out")
     rows = [row for row in ROWS if not args.only or row.name in args.only]
     pythons = {row.python: find_python(row.python, args.python) for row in rows}
     results = []

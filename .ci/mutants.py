@@ -285,6 +285,8 @@ class _Child:
         code = os.waitstatus_to_exitcode(status)
         if code == 0:
             return "survived", "", seconds
+        if not by and code == -signal.SIGKILL:  # as the kernel does without memory
+            return "error", "it was killed from outside", seconds
         if by or code < 0:
             return "killed", by or signal.Signals(-code).name, seconds
         return "error", f"pytest ended with {code}", seconds

@@ -121,6 +121,7 @@ def search(driver: webdriver.Chrome, query: str) -> Iterator[str]:
     """Types a query into the search box of the last page; says if nothing is found."""
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.set_window_size(1400, 900)
+    driver.refresh()  # without the results of another query
     box = driver.find_element(By.CSS_SELECTOR, "input.md-search__input")
     driver.execute_script("arguments[0].focus()", box)
     driver.execute_script("arguments[0].value = ''", box)

@@ -1,5 +1,6 @@
 """`python -m tfmixup preview`, mostly called as a function."""
 
+import importlib
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfmixup
-from tfmixup import preview, requirements
+from tfmixup import command_line, preview, requirements
 
 ROOT = pathlib.Path(__file__).parents[1]
 MADE = {
@@ -81,7 +82,8 @@ def run(data_dir, tmp_path, monkeypatch, capsys):
 
     def run(*argv):
         try:
-            code = preview.main(["preview", "--data-dir", data_dir, *argv])
+            data = [] if "--images" in argv else ["--data-dir", data_dir]
+            code = preview.main(["preview", *data, *argv])
         except SystemExit as stop:
             code = stop.code
         return code, *capsys.readouterr()
@@ -193,6 +195,40 @@ def test_a_folder_of_images(run, figures, tmp_path, classes):
         assert bool(words) == bool(classes)
 
 
+def save_images(folder, number):
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(number):
+        pixels = np.full([8, 8, 3], k % 256, np.uint8)
+        matplotlib.image.imsave(folder / f"{k}.png", pixels)
+
+
+def test_classes_of_a_folder_are_mixed_though_each_is_larger_than_the_buffer(
+    run, figures, tmp_path
+):
+    for name in ("cat", "dog"):
+        save_images(tmp_path / "photos" / name, 520)
+    assert run("--images", "photos", "--size", "8")[0] == 0
+    words = re.findall("cat|dog", str(titles(figures[0])))
+    assert set(words) == {"cat", "dog"}  # 16 examples: one kind alone in 3e-5
+
+
+def test_what_is_no_class_in_a_folder(run, figures, tmp_path):
+    save_images(tmp_path / "photos" / "cat", 4)
+    (tmp_path / "photos" / "empty").mkdir()
+    save_images(tmp_path / "photos" / ".ipynb_checkpoints", 4)
+    assert run("--images", "photos", "--size", "8", "--examples", "4")[0] == 0
+    assert all(len(lines) == 1 for lines in titles(figures[0]))
+
+
+def test_an_image_that_is_none(run, tmp_path):
+    save_images(tmp_path / "photos", 3)
+    (tmp_path / "photos" / "9.png").write_text("no image")
+    code, _, err = run("--images", "photos", "--size", "8", "--examples", "4")
+    assert code == 1
+    assert err.startswith("python -m tfmixup preview: error: photos cannot be read: ")
+    assert len(err.splitlines()) == 1
+
+
 def test_a_folder_without_images(run, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, err = run("--images", "empty")
@@ -229,6 +265,7 @@ def test_what_cannot_be_previewed(run, tmp_path, options, message):
         (["--out", "mix.txt"], "must end in .png, .pdf or .svg"),
         (["--mixer", "resizemix", "--alpha", "1"], "resizemix has none"),
         (["--images", "nowhere"], "--images nowhere: there is no such folder"),
+        (["--images", ".", "--split", "test"], "--split and --data-dir are for"),
         (["--images", ".", "--dataset", "cifar10"], "not allowed with argument"),
         (["--alpha", "-1"], "-1 is not a number from 0 up"),
         (["--alpha", "much"], "argument --alpha"),
@@ -292,6 +329,26 @@ def test_a_wrong_argument_is_told_before_tensorflow_is_imported(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.endswith("--alpha: -1 is not a number from 0 up\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "arguments", "parsed"),
+    [
+        (["-m", "tfmixup"], ["--nonsense"], True),
+        (["-X", "dev", "-mtfmixup"], ["--nonsense"], True),
+        (["-m", "try_tfmixup"], ["--nonsense"], False),
+        (["-m", "pkg.train_tfmixup"], [], False),
+        (["-m", "pytest"], ["tfmixup"], False),
+    ],
+)
+def test_only_our_own_command_is_parsed(monkeypatch, flags, arguments, parsed):
+    monkeypatch.setattr(sys, "argv", ["-m", *arguments])
+    monkeypatch.setattr(sys, "orig_argv", ["python", *flags, *arguments])
+    if parsed:
+        with pytest.raises(SystemExit):
+            importlib.reload(command_line)
+    else:
+        importlib.reload(command_line)
 
 
 def test_no_command_prints_help(capsys):

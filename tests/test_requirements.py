@@ -100,3 +100,8 @@ def test_tensorflow_datasets_that_swallowed_an_error(monkeypatch):
         "protobuf 5.29.5." in message
     )
     assert message.endswith("pip install 'tensorflow-metadata<1.18'.")
+
+
+def test_no_tensorflow_probability(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_probability", None)
+    assert told().endswith("pip install 'tensorflow-probability>=0.25'.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -64,6 +65,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         )
     if args.images is not None and not args.images.is_dir():
         preview.error(f"--images {args.images}: there is no such folder.")
+    if args.images is not None and (args.split or args.data_dir):
+        preview.error("--split and --data-dir are for --dataset. Leave them out.")
+    args.split = args.split or "train"
     if not args.out.parent.is_dir():
         preview.error(f"--out {args.out}: there is no folder {args.out.parent}.")
     if args.out.suffix.lower() not in (".png", ".pdf", ".svg"):
@@ -106,7 +110,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         metavar="NAME",
         default="bundled_digits",
     )
-    add("--split", "which part of the dataset", default="train")
+    add("--split", "which part of the dataset (default: train)")
     folder = "where datasets are kept (default: TensorFlow Datasets' own folder)"
     add("--data-dir", folder, metavar="FOLDER")
     add(
@@ -154,5 +158,6 @@ def _count(text: str) -> int:
 # Parse at import, but only if the command is `python -m tfmixup`. Python puts "-m" in
 # the first argument while it looks for the module to run:
 # https://docs.python.org/3/using/cmdline.html#cmdoption-m
-if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("tfmixup"):
+_module = sys.orig_argv[-len(sys.argv) :][:1] if sys.argv[:1] == ["-m"] else []
+if _module and re.fullmatch(r"(-[A-Za-z]*m)?tfmixup", _module[0]):
     parse()

@@ -49,7 +49,7 @@ def _preview(args: argparse.Namespace) -> None:
     if args.images is None:
         images, names = _load(args.dataset, args.split, args.data_dir, args.size)
     else:
-        images, names = _folder(args.images, args.size or command_line.SIZE)
+        images, names = _folder(args.images, args.size or command_line.SIZE, args.seed)
     source = args.images or args.dataset
     given = {} if args.alpha is None else {"alpha": args.alpha}
     classes = None if names is None else len(names)
@@ -73,12 +73,21 @@ def _preview(args: argparse.Namespace) -> None:
         figure.savefig(args.out)
     except (ImportError, ValueError, OSError) as error:
         raise _PreviewError(str(error)) from error
+    except tf.errors.OpError as error:  # an image that cannot be decoded
+        line = error.message.strip().splitlines()[0]
+        raise _PreviewError(f"{source} cannot be read: {line}") from error
     print(f"Wrote {args.out}: {args.mixer}{alpha} on {source}.")
 
 
-def _folder(path: pathlib.Path, size: int) -> tuple[tf.data.Dataset, list[str] | None]:
+def _folder(
+    path: pathlib.Path, size: int, seed: int
+) -> tuple[tf.data.Dataset, list[str] | None]:
     """A folder as a dataset of (image, label), and the names of its classes."""
-    classes = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    # Keras skips names that begin with a dot, and an empty folder is no class.
+    folders = sorted(p for p in path.iterdir() if p.is_dir() and p.name[0] != ".")
+    classes = [p.name for p in folders if any(one.is_file() for one in p.rglob("*"))]
+    if len(classes) < 2:  # a label that all images share tells nothing
+        classes = []
     try:
         images = keras.utils.image_dataset_from_directory(
             path,
@@ -87,7 +96,9 @@ def _folder(path: pathlib.Path, size: int) -> tuple[tf.data.Dataset, list[str] |
             image_size=(size, size),
             crop_to_aspect_ratio=True,
             batch_size=None,
-            shuffle=False,
+            # The files of a class stand together, more than a buffer may hold.
+            shuffle=True,
+            seed=seed,
             verbose=False,
         )
     except ValueError as error:

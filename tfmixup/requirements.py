@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from importlib import metadata
 
 __all__ = ["check_tensorflow", "check_tensorflow_datasets", "install"]
@@ -39,11 +40,16 @@ def check_tensorflow() -> None:
         "knows by another name than tensorflow (tensorflow-cpu, tensorflow-tpu, a "
         f"vendor's), pip install --no-deps 'tf-keras=={major_minor}.*'."
     )
-    if importlib.util.find_spec("tf_keras") is None:
+    if not _is_installed("tf_keras"):
         raise ImportError(
             "tfmixup needs tf-keras, which TensorFlow Probability imports and which is "
             f"not installed. Install the release of your TensorFlow, {tensorflow}: "
             + mend
+        )
+    if not _is_installed("tensorflow_probability"):
+        raise ImportError(
+            "tfmixup needs TensorFlow Probability, which is not installed: "
+            "pip install 'tensorflow-probability>=0.25'."
         )
     try:
         importlib.import_module("tensorflow_probability").distributions.Beta  # noqa: B018
@@ -63,7 +69,7 @@ def _tensorflow_version() -> str:
         "instead of tf, or install the build that your machine's vendor gives "
         "(tensorflow-cpu, tensorflow-tpu and others)."
     )
-    if importlib.util.find_spec("tensorflow") is None:
+    if not _is_installed("tensorflow"):
         raise ImportError(f"tfmixup needs TensorFlow, which is not installed. {mend}")
     tensorflow = importlib.import_module("tensorflow")
     version = getattr(tensorflow, "__version__", None)
@@ -94,16 +100,22 @@ def check_tensorflow_datasets() -> None:
             f"tfmixup.datasets needs TensorFlow Datasets, but importing it failed: "
             f"{error}. Install the examples' packages: {install('examples')}."
         ) from error
-    if not hasattr(tfds, "core"):
-        # If an import inside TFDS fails, TFDS hides the error and has no `core`.
+    if not hasattr(tfds, "load"):
+        # If an import inside TFDS fails, TFDS logs the error and leaves names out.
         raise ImportError(
             f"tfmixup.datasets needs TensorFlow Datasets. Release "
             f"{_version('tensorflow-datasets')} cannot be imported beside "
             f"tensorflow-metadata {_version('tensorflow-metadata')} and protobuf "
-            f"{_version('protobuf')}. tensorflow-metadata 1.18 and newer need "
-            "protobuf 6, which TensorFlow before 2.20 does not allow: "
-            "pip install 'tensorflow-metadata<1.18'."
+            f"{_version('protobuf')}. It has logged why. tensorflow-metadata 1.18 and "
+            "newer need protobuf 6, which TensorFlow before 2.20 does not allow. If "
+            "that is why: pip install 'tensorflow-metadata<1.18'."
         )
+
+
+def _is_installed(package: str) -> bool:
+    if package in sys.modules:  # where a stub may have no spec
+        return sys.modules[package] is not None
+    return importlib.util.find_spec(package) is not None
 
 
 def _version(package: str) -> str:

@@ -318,3 +318,5 @@ def test_labels_without_the_dimension_of_one_output():
     metric = tfmixup.keras.MixedAccuracy()
     with pytest.raises(ValueError, match=r"got \(32,\) and \(32, 1\)\. For one output"):
         metric.update_state(np.zeros(32), np.zeros([32, 1]))
+    with pytest.raises(ValueError, match=r"got \(32, 10\) and \(32, 1\)\. One-hot"):
+        metric.update_state(np.zeros([32, 10]), np.zeros([32, 1]))

@@ -42,8 +42,8 @@ def unmix(probabilities: Any, mixer: MixUp, class_shares: Any) -> np.ndarray:
     On average, mixed labels give a class at least (1 − θ̄)·ȳ. A smaller probability
     becomes 1e-7. This costs 16 in the cross-entropy if the class is the right one. A
     network that has memorised wrong labels is not underconfident, and `unmix` makes its
-    predictions worse. Compare cross-entropy and calibration on validation data first.
-    See docs/evidence.md.
+    predictions worse. Compare cross-entropy and calibration on validation data first,
+    as the page "Evidence" does.
 
     Args:
       probabilities: (..., C), an array or tensor of any float dtype: class

@@ -96,7 +96,8 @@ def _label_mass_on_prediction(
     sizes = [{*pair} - {None} for pair in zip(y_true.shape, y_pred.shape)]
     same_rank = len(y_true.shape) == len(y_pred.shape) > 0
     if not same_rank or any(len(size) > 1 for size in sizes):
-        one_output = len(y_pred.shape) > 0 and y_pred.shape[-1] == 1
+        missing = len(y_true.shape) == len(y_pred.shape) - 1
+        one_output = tuple(y_pred.shape[-1:]) == (1,) and missing
         mend = (
             "For one output give labels of shape (batch, 1): y[:, None]."
             if one_output
