@@ -62,7 +62,8 @@ class Options:
     num_classes: Any = dataclasses.field(default=None, hash=False)
     label_smoothing: float = 0.0
     targets: Literal["blend", "pair", "union"] = "blend"
-    ignore_label: float | None = None
+    # NaN is not equal to NaN, so comparisons of mixers use `_ignore_key` instead.
+    ignore_label: float | None = dataclasses.field(default=None, compare=False)
     integer_masks: bool = False
     feature_keys: tuple[str, ...] = ("image",)
     target_keys: tuple[str, ...] = ("label",)
@@ -71,6 +72,7 @@ class Options:
     # dtypes of TensorFlow and NumPy are accepted too. They are replaced by these names.
     dtype: Literal["float32", "float16", "bfloat16", "float64", "uint8"] = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
+    _ignore_key: Any = dataclasses.field(init=False, repr=False, default=None)
 
     # Whether every pixel of the result comes from one example. Only then can masks stay
     # class ids.
@@ -191,8 +193,10 @@ def _check_ignore_label(label: Any, options: Options) -> None:
             "for floats."
         )
     if math.isnan(label):
-        object.__setattr__(options, "ignore_label", math.nan)  # equal by identity
+        object.__setattr__(options, "ignore_label", math.nan)
+        object.__setattr__(options, "_ignore_key", "nan")
         return
+    object.__setattr__(options, "_ignore_key", label)
     classes = [n for n in tf.nest.flatten(options.num_classes) if n is not None]
     if classes and 0 <= int(label) < max(classes):
         raise ValueError(

@@ -171,3 +171,15 @@ def test_a_choice_of_one_mixer_is_that_mixer(per):
     want = only.apply((x, y), (x[::-1], y[::-1]), params.mixers[0])
     for mine, theirs in zip(got, want):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+def test_mixers_with_nan_for_unknown_labels_agree():
+    first = tfmixup.MixUp(ignore_label=float("nan"))
+    again = tfmixup.MixUp(ignore_label=np.float32("nan"))
+    assert first == again
+    assert hash(first) == hash(again)
+    assert first != tfmixup.MixUp()
+    assert first != tfmixup.MixUp(ignore_label=-1)
+    tfmixup.RandomChoice([first, again])
+    with pytest.raises(ValueError, match="must agree in ignore_label"):
+        tfmixup.RandomChoice([first, tfmixup.MixUp(ignore_label=-1)])

@@ -278,7 +278,9 @@ def _check_alike(mixers: tuple[Mixer, ...]) -> None:
         for field in dataclasses.fields(Options):
             first = getattr(mixers[0].options, field.name)
             second = getattr(other.options, field.name)
-            if first == second and type(first) is type(second):
+            # Options hold one NaN, which is not equal to itself.
+            equal = first is second or first == second
+            if equal and type(first) is type(second):
                 continue
             hint = (
                 "Only mixers that move pixels, such as CutMix, can keep integer masks: "
