@@ -126,3 +126,17 @@ def test_pages_that_errors_lead_to_are_there():
     for page in named:
         title = (ROOT / "docs" / f"{page}.md").read_text().partition("\n")[0][2:]
         assert f'"{title}" of the documentation.' in checks.see_docs(page)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "api").glob("*.md")))
+def test_the_reference_begins_with_a_line_for_each_name(page):
+    rows = re.findall(
+        r"^\| \[`([\w.]+)`\]\(#([\w.]+)\) \| (.*) \|$", page.read_text(), re.M
+    )
+    documented = re.findall(r"^::: (tfmixup[\w.]*)", page.read_text(), re.M)
+    assert [anchor for _, anchor, _ in rows] == documented
+    for name, _, line in rows:
+        found = tfmixup
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert inspect.getdoc(found).partition("\n")[0] == line
