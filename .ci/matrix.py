@@ -25,8 +25,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from trees import ROOT, copy_tree
+
 BUILD = ROOT / "BUILD.md"
 
 
@@ -112,11 +114,11 @@ def find_python(version: str, given: Sequence[str]) -> str:
     sys.exit(f"python{version} is not on the PATH: --python {version}=/path/to/it")
 
 
-def run(row: Row, python: str, tests: Sequence[str]) -> dict[str, object]:
+def run(row: Row, python: str, tests: Sequence[str]) -> dict[str, Any]:
     """Installs into a new environment and runs the tests there."""
     with tempfile.TemporaryDirectory(prefix="tfmixup-matrix-") as folder:
         venv, tree = pathlib.Path(folder, "venv"), pathlib.Path(folder, "tree")
-        copy_tree(tree)
+        copy_tree(tree, untracked=True)
         subprocess.run([python, "-m", "venv", venv], check=True)
         constraints = pathlib.Path(folder, "constraints.txt")
         constraints.write_text("\n".join(constraints_of(row)) + "\n")
@@ -131,7 +133,7 @@ def run(row: Row, python: str, tests: Sequence[str]) -> dict[str, object]:
             [*install, "-c", constraints, "-e", ".[tf,test]"], cwd=tree
         )
         installed = time.monotonic() - start
-        result: dict[str, object] = {
+        result = {
             "row": row.name,
             "python": row.python,
             "oldest": row.oldest,
@@ -167,22 +169,6 @@ def run(row: Row, python: str, tests: Sequence[str]) -> dict[str, object]:
         }
 
 
-def copy_tree(target: pathlib.Path) -> None:
-    """Copies what git knows, so that tests can write beside it."""
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\0")
-    for name in filter(None, names):
-        source = ROOT / name
-        if source.is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
-
-
 def constraints_of(row: Row) -> list[str]:
     """What pip must take: that TensorFlow, and lower bounds where all is the oldest."""
     if not row.oldest:
@@ -201,7 +187,7 @@ def output(*command: str | os.PathLike[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def table(results: Sequence[dict[str, object]]) -> str:
+def table(results: Sequence[dict[str, Any]]) -> str:
     """A table in Markdown."""
     lines = [
         "| Python | TensorFlow | tf-keras | Keras | TFP | TFDS | NumPy | "
@@ -209,9 +195,8 @@ def table(results: Sequence[dict[str, object]]) -> str:
         "| --- " * 10 + "|",
     ]
     for one in results:
-        versions = one.get("versions") or {}
-        assert isinstance(versions, dict)  # noqa: S101 - for the type checker
-        shown = [str(versions.get(name) or "") for name in SHOWN]
+        versions = one.get("versions", {})
+        shown = [versions.get(name) or "" for name in SHOWN]
         skipped = f", {one['skipped']} skipped" if one.get("skipped") else ""
         tests = f"{one.get('passed', 0):,} passed{skipped} in {one.get('tests_s', 0)} s"
         if one["failed"]:

@@ -37,13 +37,13 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from trees import ROOT, copy_tree
+
 LISTS = ROOT / ".ci" / "mutants"
 
 
@@ -179,7 +179,8 @@ def run(
     _import_once()
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
         work = pathlib.Path(folder)
-        tree = _copy_of_tracked(work / "tree")
+        tree = work / "tree"
+        copy_tree(tree)
         if baseline:
             _check_unbroken(tree, mutants, timeout)
         outcomes: list[Outcome] = []
@@ -250,17 +251,6 @@ def _import_once() -> None:
     # A fork has no threads but the one that made it.
     if getattr(context.context_safe(), "_context_handle", None) is not None:
         sys.exit("TensorFlow has been initialised, and forks of it would wait forever.")
-
-
-def _copy_of_tracked(to: pathlib.Path) -> pathlib.Path:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
-    return to
 
 
 @dataclasses.dataclass

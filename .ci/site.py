@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -124,13 +125,12 @@ def search(driver: webdriver.Chrome, query: str) -> Iterator[str]:
     driver.refresh()  # without the results of another query
     box = driver.find_element(By.CSS_SELECTOR, "input.md-search__input")
     driver.execute_script("arguments[0].focus()", box)
-    driver.execute_script("arguments[0].value = ''", box)
     box.send_keys(query)
     try:
         WebDriverWait(driver, 20).until(
             lambda d: d.find_elements(By.CSS_SELECTOR, ".md-search-result__item")
         )
-    except Exception:
+    except TimeoutException:
         yield f"search finds nothing for {query!r}"
 
 

@@ -39,6 +39,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import label_noise_report as report
 import label_noise_training as training
 import numpy as np
+from run_marks import marks
 
 
 def run_grid(cells: Sequence[report.Cell], path: pathlib.Path, args: Any) -> None:
@@ -66,12 +67,12 @@ def run_grid(cells: Sequence[report.Cell], path: pathlib.Path, args: Any) -> Non
         result = training.run(network, cell, train, test, show_epoch)
         report.append(path, cell, result)
         both = ", both in one step" if cell.same_batch else ""
-        left = (time.perf_counter() - start) / done * (len(missing) - done)
+        number, left = marks(start, done, len(missing), digits=0)
         print(
-            f"[{done:>{len(str(len(missing)))}}/{len(missing)}] noise {cell.noise:g} %"
+            f"{number} noise {cell.noise:g} %"
             f"  alpha {cell.alpha:g}{both}  seed {cell.seed}:  test error "
             f"{result.best_error:.1f} % best, {result.last_error:.1f} % last  "
-            f"({result.seconds:.1f} s; {left / 60:.0f} min left)",
+            f"({result.seconds:.1f} s; {left})",
             flush=True,
         )
 

@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import made_sounds
 import tensorflow as tf
+from run_marks import marks
 
 import tfmixup
 import tfmixup.datasets
@@ -168,10 +169,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[float]]:
     for done, (seed, name) in enumerate(runs, 1):
         found = test_error(sounds, compared[name], seed, args)
         errors[name].append(found)
-        left = (time.perf_counter() - begin) / done * (len(runs) - done)
+        number, left = marks(begin, done, len(runs))
         print(
-            f"[{done:>{len(str(len(runs)))}}/{len(runs)}] seed {seed}  {name:<18}  "
-            f"test error {found:6.1%}  ({left / 60:.1f} min left)",
+            f"{number} seed {seed}  {name:<18}  test error {found:6.1%}  ({left})",
             flush=True,
         )
     print(f"\n{'':<18}  test error  lowest  highest  ({args.seeds} seeds)")

@@ -34,6 +34,7 @@ import numpy as np
 import tensorflow as tf
 from docstring_sentences import PARTS, Texts
 from over_seeds import mean_and_error, shown
+from run_marks import marks
 
 import tfmixup
 
@@ -254,11 +255,10 @@ def main(argv: Sequence[str] | None = None) -> Errors:
     for done, (seed, (labels, method)) in enumerate(runs, 1):
         found = error(method, texts, classes, labels, seed, args)
         errors[labels, method].append(found)
-        seconds = time.perf_counter() - begin
+        number, left = marks(begin, done, len(runs))
         print(
-            f"[{done:>{len(str(len(runs)))}}/{len(runs)}] {labels:>4} a class  "
-            f"seed {seed}  {method:<9}  {found:6.1%}  "
-            f"({seconds / done * (len(runs) - done) / 60:.1f} min left)",
+            f"{number} {labels:>4} a class  seed {seed}  {method:<9}  {found:6.1%}  "
+            f"({left})",
             flush=True,
         )
     print(f"\n{table(errors, args.on)}\n\n{time.perf_counter() - begin:.0f} s")

@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 from mnist1d.data import get_dataset_args, make_dataset
 from over_seeds import shown
+from run_marks import marks
 
 import tfmixup
 
@@ -138,11 +139,9 @@ def main(argv: Sequence[str] | None = None) -> dict[tuple[str, str], list[float]
     for done, (seed, (kind, name)) in enumerate(runs, 1):
         found = error(kind, compared[name], train, held_out, seed, args)
         errors[kind, name].append(found)
-        seconds = time.perf_counter() - begin
+        number, left = marks(begin, done, len(runs))
         print(
-            f"[{done:>{len(str(len(runs)))}}/{len(runs)}] seed {seed}  {kind:<5}  "
-            f"{name:<22}  {found:6.1%}  "
-            f"({seconds / done * (len(runs) - done) / 60:.1f} min left)",
+            f"{number} seed {seed}  {kind:<5}  {name:<22}  {found:6.1%}  ({left})",
             flush=True,
         )
     print(f"\nnetwork  {f'seeds: {args.seeds}':<22}  {args.on} error, %")

@@ -30,6 +30,7 @@ import numpy as np
 import tensorflow as tf
 import train_cnn_report as report
 from article_cnn import IMAGE_SIZE, article_cnn
+from run_marks import marks
 
 import tfmixup
 import tfmixup.datasets
@@ -249,12 +250,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             batches = training_pipeline(train, seed, args, **how)
             result = train_and_test(name, batches, tested, steps_per_epoch, seed, args)
             results.append(result)
-            done = len(results)
-            left = (time.perf_counter() - start) / done * (runs - done)
+            number, left = marks(start, len(results), runs)
             print(
-                f"[{done:>{len(str(runs))}}/{runs}] seed {seed}  {name:<22}  test "
-                f"error {result.test_error:5.2f} %  ({result.seconds:.1f} s; "
-                f"{left / 60:.1f} min left)",
+                f"{number} seed {seed}  {name:<22}  test error "
+                f"{result.test_error:5.2f} %  ({result.seconds:.1f} s; {left})",
                 flush=True,
             )
 

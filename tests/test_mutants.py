@@ -29,8 +29,10 @@ def mutants():
     spec = importlib.util.spec_from_file_location("mutants", PATH)
     module = importlib.util.module_from_spec(spec)
     sys.modules["mutants"] = module  # dataclasses look it up
+    sys.path.insert(0, str(PATH.parent))  # as where the script is run
     spec.loader.exec_module(module)
     yield module
+    sys.path.remove(str(PATH.parent))
     del sys.modules["mutants"]
 
 

@@ -17,9 +17,10 @@ from typing import Any
 from tfmixup import requirements
 from tfmixup._version import __version__
 
-__all__ = ["PROGRAM", "SIZE", "parse"]
+__all__ = ["MIXERS", "PROGRAM", "SIZE", "parse"]
 
 PROGRAM = "python -m tfmixup"
+MIXERS = {"mixup": "MixUp", "cutmix": "CutMix", "resizemix": "ResizeMix"}
 SIZE = 128  # pixels, where images differ in size and --size is not given
 
 _DESCRIPTION = """\
@@ -117,7 +118,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         "--mixer",
         "mixup blends two images; cutmix pastes a rectangle of one into the other; "
         "resizemix pastes all of one, made smaller",
-        choices=("mixup", "cutmix", "resizemix"),
+        choices=MIXERS,
         default="mixup",
     )
     add(

@@ -16,12 +16,6 @@ from tfmixup import command_line, requirements
 
 __all__ = ["main"]
 
-_MIXERS: dict[str, Any] = {
-    "mixup": tfmixup.MixUp,
-    "cutmix": tfmixup.CutMix,
-    "resizemix": tfmixup.ResizeMix,
-}
-
 
 class _PreviewError(Exception):
     """What went wrong, in a sentence for whoever typed the command."""
@@ -55,7 +49,8 @@ def _preview(args: argparse.Namespace) -> None:
     classes = None if names is None else len(names)
     try:
         # A blended label does not tell λ, which stands above each image. A pair does.
-        mixer = _MIXERS[args.mixer](num_classes=classes, targets="pair", **given)
+        kind = getattr(tfmixup, command_line.MIXERS[args.mixer])
+        mixer = kind(num_classes=classes, targets="pair", **given)
         mix = tfmixup.two_streams(
             mixer,
             args.examples,

@@ -16,7 +16,7 @@ __all__ = ["check_tensorflow", "check_tensorflow_datasets", "install"]
 # The first release sets this to True, and messages and docs follow: see BUILD.md.
 RELEASED = False
 
-_OLDEST_TENSORFLOW = (2, 18)
+_OLDEST_TENSORFLOW = "2.18"
 
 
 def install(extra: str) -> str:
@@ -34,11 +34,12 @@ def check_tensorflow() -> None:
         the command that mends it.
     """
     tensorflow = _tensorflow_version()
-    major_minor = ".".join(tensorflow.split(".")[:2])
+    major, minor = _major_minor(tensorflow)
+    tf_keras = f"'tf-keras=={major}.{minor}.*'"
     mend = (
-        f"pip install 'tf-keras=={major_minor}.*', or, beside a TensorFlow that pip "
-        "knows by another name than tensorflow (tensorflow-cpu, tensorflow-tpu, a "
-        f"vendor's), pip install --no-deps 'tf-keras=={major_minor}.*'."
+        f"pip install {tf_keras}, or, beside a TensorFlow that pip knows by another "
+        "name than tensorflow (tensorflow-cpu, tensorflow-tpu, a vendor's), "
+        f"pip install --no-deps {tf_keras}."
     )
     if not _is_installed("tf_keras"):
         raise ImportError(
@@ -78,13 +79,17 @@ def _tensorflow_version() -> str:
             "tfmixup needs TensorFlow, of which there is only an empty folder, "
             f"{list(tensorflow.__path__)}. {mend}"
         )
-    if tuple(map(int, version.split(".")[:2])) < _OLDEST_TENSORFLOW:
-        oldest = ".".join(map(str, _OLDEST_TENSORFLOW))
+    if _major_minor(version) < _major_minor(_OLDEST_TENSORFLOW):
         raise ImportError(
-            f"tfmixup needs TensorFlow {oldest} or newer, got {version}. "
-            "Update it: pip install --upgrade 'tensorflow>=2.18'."
+            f"tfmixup needs TensorFlow {_OLDEST_TENSORFLOW} or newer, got {version}. "
+            f"Update it: pip install --upgrade 'tensorflow>={_OLDEST_TENSORFLOW}'."
         )
     return version
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def check_tensorflow_datasets() -> None:

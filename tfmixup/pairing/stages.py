@@ -43,16 +43,18 @@ def check_arguments(
 
 def check_mixer(mixer: Any) -> None:
     """Refuses what is not a mixer."""
+    if isinstance(mixer, Mixer):
+        return
+    got = f"{mixer!r}."
     if isinstance(mixer, tf.data.Dataset):
-        raise TypeError(
-            "mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got a dataset, to "
-            "which the result is applied: dataset.apply(tfmixup.two_streams(mixer, "
-            "batch_size)), batches.apply(tfmixup.in_batch(mixer))."
+        got = (
+            "a dataset, to which the result is applied: "
+            "dataset.apply(tfmixup.two_streams(mixer, batch_size)), "
+            "batches.apply(tfmixup.in_batch(mixer))."
         )
-    if not isinstance(mixer, Mixer):
-        raise TypeError(
-            f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {mixer!r}."
-        )
+    raise TypeError(
+        f"mixer must be a mixer such as tfmixup.MixUp(alpha=0.2), got {got}"
+    )
 
 
 def without_none(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -202,10 +204,7 @@ def unsharded(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """
     one = tf.data.Dataset.random(seed=0).take(1)
     whole = elements.flat_map_elements(one, lambda _: dataset)
-    length = checks.cardinality(dataset)
-    if length == tf.data.UNKNOWN_CARDINALITY:
-        return whole
-    return whole.apply(tf.data.experimental.assert_cardinality(length))
+    return _of_length(whole, checks.cardinality(dataset))
 
 
 def one_batch(original: Any, mixed: Any) -> Any:
@@ -235,7 +234,11 @@ def with_originals(both: tf.data.Dataset) -> tf.data.Dataset:
 
     flat = elements.flat_map_elements(both, each)
     length = checks.cardinality(both)
+    return _of_length(flat, length if length < 0 else 2 * length)
+
+
+def _of_length(flat: tf.data.Dataset, length: int) -> tf.data.Dataset:
+    """Gives a dataset the cardinality that `flat_map` has lost, if it is known."""
     if length == tf.data.UNKNOWN_CARDINALITY:
         return flat
-    length = length if length < 0 else 2 * length
     return flat.apply(tf.data.experimental.assert_cardinality(length))
