@@ -391,7 +391,9 @@ def _is_graph(model: keras.Model) -> bool:
 def _functional() -> type:
     """The class of functional models, which Keras does not export."""
     x = keras.Input([1], name="x")
-    return type(keras.Model(x, x, name="functional"))
+    # Keras 3.12, the last that Python 3.10 has, refuses an output that is the input.
+    y = keras.layers.Identity(name="y")(x)
+    return type(keras.Model(x, y, name="functional"))
 
 
 def _each(mixer: Mixer) -> list[Mixer]:
