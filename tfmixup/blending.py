@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["Recipe", "as_float", "at_ends", "blend", "of_rank", "per_example"]
+__all__ = [
+    "Further",
+    "Recipe",
+    "as_float",
+    "at_ends",
+    "blend",
+    "of_rank",
+    "per_example",
+]
+
+
+class Further(NamedTuple):
+    """A further example that is mixed in after the second.
+
+    Attributes:
+      of: from a part of the second batch to the further examples' part.
+      share: `share(target)` is the share of all examples before, as `Recipe.share`.
+    """
+
+    of: Callable[[tf.Tensor], tf.Tensor]
+    share: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Recipe(NamedTuple):
@@ -24,12 +45,17 @@ class Recipe(NamedTuple):
       second: `second(part, target)` is what is mixed in for `part`, which is the second
         example's target (B, ...), not encoded, or its sample weight. None if `part` is
         mixed in as it is.
+      further: further examples, which are mixed in one after another.
+      moved: `moved(part, target)` moves the entries of a mixed target or sample weight
+        to their place. None if all are in place.
     """
 
     feature: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     lam: tf.Tensor
     share: Callable[[tf.Tensor], tf.Tensor] | None = None
     second: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    further: tuple[Further, ...] = ()
+    moved: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
 
     def share_of(self, target: tf.Tensor) -> tf.Tensor:
         """The first example's share of a target (B, ...), or of its entries."""
@@ -38,6 +64,22 @@ class Recipe(NamedTuple):
     def second_of(self, part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """The second example's target or sample weight, as it is mixed in."""
         return part if self.second is None else self.second(part, target)
+
+    def steps(
+        self, target: tf.Tensor
+    ) -> Iterator[tuple[Callable[[tf.Tensor, tf.Tensor], tf.Tensor], tf.Tensor]]:
+        """What is mixed in, as `second_of` says it, and the share of all before."""
+        yield self.second_of, self.share_of(target)
+        for one in self.further:
+            yield functools.partial(_of_part, one), one.share(target)
+
+    def moved_of(self, part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """A mixed target or sample weight, with its entries at their place."""
+        return part if self.moved is None else self.moved(part, target)
+
+
+def _of_part(further: Further, part: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+    return further.of(part)
 
 
 def blend(

@@ -88,6 +88,7 @@ def named(caller: str) -> _Named:
 # pages, but a user can search for a title.
 _PAGES = {
     "choosing_alpha": "Choosing α, and when mixup hurts",
+    "detection": "Mix images with boxes",
     "guarantees": "What is promised",
     "guide": "Guide",
     "images_and_masks": "Mix images and masks",

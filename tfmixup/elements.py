@@ -22,6 +22,7 @@ from tfmixup.checks import see_docs
 
 __all__ = [
     "WEIGHT_KEY",
+    "WHOLE",
     "Parts",
     "batch_size",
     "check_same_shapes",
@@ -48,6 +49,8 @@ __all__ = [
 _Class = TypeVar("_Class", bound=type)
 
 WEIGHT_KEY = "sample_weight"  # a key of dict elements, which target_keys may name too
+# The key of the objects of an element (x, y) whose y is the dict of boxes and labels.
+WHOLE = ""
 
 
 class Parts(NamedTuple):
@@ -58,12 +61,15 @@ class Parts(NamedTuple):
       targets: tensors (B, ...).
       weights: sample weights (B, ...), or None.
       lengths: a dict of lengths and padding masks, or None.
+      objects: dicts of boxes with their labels, by the key of the target, or None.
+        Their tensors (B, n, ...) may be ragged, and n may differ between two batches.
     """
 
     features: Any
     targets: Any
     weights: Any = None
     lengths: Any = None
+    objects: Any = None
 
 
 def split(
@@ -166,7 +172,7 @@ def join(parts: Parts, like: Any) -> Any:
     """
     others = {**(parts.lengths or {}), **left_out(like, parts)}
     if isinstance(like, dict):
-        mixed = {**parts.features, **parts.targets, **others}
+        mixed = {**parts.features, **parts.targets, **(parts.objects or {}), **others}
         if parts.weights is not None:
             mixed[WEIGHT_KEY] = parts.weights
         return {**like, **mixed}
@@ -175,7 +181,7 @@ def join(parts: Parts, like: Any) -> Any:
         return features
     if len(like) == 1:
         return (features,)
-    made: tuple[Any, ...] = (features, parts.targets)
+    made: tuple[Any, ...] = (features, _with_objects(parts))
     if parts.weights is not None:
         made = (*made, parts.weights)
     if hasattr(like, "_fields") and len(like) == len(made):
@@ -183,11 +189,19 @@ def join(parts: Parts, like: Any) -> Any:
     return made
 
 
+def _with_objects(parts: Parts) -> Any:
+    if parts.objects is None:
+        return parts.targets
+    if WHOLE in parts.objects:
+        return parts.objects[WHOLE]
+    return {**parts.targets, **parts.objects}
+
+
 def left_out(element: Any, parts: Parts) -> dict[str, Any]:
     """The items that `split` left out of a dict element, or of a dict of features."""
     whole, taken = element, {**(parts.lengths or {})}
     if isinstance(element, dict):
-        taken |= {**parts.features, **parts.targets}
+        taken |= {**parts.features, **parts.targets, **(parts.objects or {})}
         if parts.weights is not None:
             taken[WEIGHT_KEY] = parts.weights
     elif isinstance(element, tuple) and isinstance(element[0], dict):
@@ -245,8 +259,9 @@ def head(parts: Parts, n: tf.Tensor) -> Parts:
 
 
 def leaves(parts: Parts) -> list[Any]:
-    """All tensors of the parts, or their specs."""
-    return tf.nest.flatten([part for part in parts if part is not None])
+    """All tensors of the parts but `objects`, or their specs."""
+    dense = parts._replace(objects=None)
+    return tf.nest.flatten([part for part in dense if part is not None])
 
 
 def batch_size(parts: Parts) -> int | tf.Tensor:

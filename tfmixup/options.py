@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks
+from tfmixup.box_formats import FORMATS
 from tfmixup.checks import see_docs
 
 __all__ = ["Options"]
@@ -50,6 +51,16 @@ class Options:
         of the first example. Their dtype does not matter: token ids, categories,
         strings. Keys of a dict element that no argument names stay those of the first
         example too.
+      max_boxes: how many rows of boxes every mixed image has: dicts of boxes and labels
+        among the targets, as TFDS and Keras have them, are padded to this number, with
+        label -1. A mixture has the boxes of all its images, so give two times (for
+        `Mosaic` four times) the most boxes of an image. More boxes raise an error. None
+        refuses boxes.
+      box_format: what the four numbers of a box are, by Keras's names, such as "xyxy"
+        (pixels) or "rel_xywh" (shares of the image's size). None is "rel_yxyx" for
+        boxes under the key "bbox", as in TFDS, and an error for others.
+      box_weights: add a key "weight" beside the boxes, float32: with `MixUp` the share
+        of the image that a box comes from, else 1; 0 in rows without a box.
       dtype: of the mixed features: "float32", "float16", "bfloat16", "float64", or
         "uint8" (rounded to nearest; takes uint8 features). Mixing is computed in
         float32, or in float64 for "float64".
@@ -69,6 +80,9 @@ class Options:
     target_keys: tuple[str, ...] = ("label",)
     length_keys: tuple[str, ...] = ()
     keep_keys: tuple[str, ...] = ()
+    max_boxes: int | None = None
+    box_format: str | None = None
+    box_weights: bool = True
     # dtypes of TensorFlow and NumPy are accepted too. They are replaced by these names.
     dtype: Literal["float32", "float16", "bfloat16", "float64", "uint8"] = "float32"
     jit_compile: bool | Literal["auto"] = "auto"
@@ -94,6 +108,7 @@ class Options:
         """Refuses invalid arguments; makes keys tuples, and dtypes names."""
         _check_targets(self)
         self._check_keys()
+        _check_boxes(self)
         if isinstance(self.dtype, (tf.DType, type, np.dtype)):
             object.__setattr__(self, "dtype", _dtype_name(self.dtype))
         checks.choice("dtype", self.dtype, DTYPES)
@@ -163,6 +178,21 @@ def _check_targets(options: Options) -> None:
         )
     if options.ignore_label is not None:
         _check_ignore_label(options.ignore_label, options)
+
+
+def _check_boxes(options: Options) -> None:
+    """Refuses arguments on boxes that are invalid or have no boxes to be for."""
+    checks.boolean("box_weights", options.box_weights)
+    if options.max_boxes is not None:
+        most = checks.integer("max_boxes", options.max_boxes)
+        object.__setattr__(options, "max_boxes", most)
+    elif options.box_format is not None or not options.box_weights:
+        raise ValueError(
+            "box_format and box_weights are for boxes, which need max_boxes=..., such "
+            "as max_boxes=100." + see_docs("detection")
+        )
+    if options.box_format is not None:
+        checks.choice("box_format", options.box_format, FORMATS)
 
 
 def _check_num_classes(classes: Any) -> int | None:

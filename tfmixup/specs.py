@@ -226,12 +226,12 @@ def _refuse_boxes(targets: Any, batch_dims: int) -> None:
             boxes = four and (labelled or str(key).lower() in _BOX_KEYS)
         if boxes:
             raise ValueError(
-                f"the target {key!r} looks like bounding boxes, and corners "
-                "of boxes cannot be averaged: a mixed image has the boxes of both "
-                "examples. Leave it out of target_keys and map a second, independently "
-                "shuffled dataset's boxes in yourself (concatenated, each with its "
-                "weight). If these are no boxes, give targets as a tuple, not a dict."
-                + see_docs("images_and_masks")
+                f"the target {key!r} looks like bounding boxes, and corners of boxes "
+                "cannot be averaged: a mixed image has the boxes of both examples. "
+                "Name the dict of boxes and labels in target_keys and pass max_boxes="
+                "..., such as MixUp(1.5, target_keys=('objects',), max_boxes=100). If "
+                "these are no boxes, give targets as a tuple, not a dict."
+                + see_docs("detection")
             )
         _refuse_boxes(inner, batch_dims)
 

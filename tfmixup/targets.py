@@ -7,6 +7,7 @@ class here, and let `tfmixup.kinds` choose the class.
 from __future__ import annotations
 
 import abc
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -124,13 +125,19 @@ class Target(abc.ABC):
           The target (B, ...), and W or None. For "pair" the target is a tuple of three,
           with λ′ of shape (B,) or of the weights' shape.
         """
-        share, mixed = recipe.share_of(first), None
-        one, other = self.encode(first), self.encode(recipe.second_of(second, second))
-        if weights is not None:
-            w_one, w_other = weights[0], recipe.second_of(weights[1], second)
-            one, other = _taught(one, w_one), _taught(other, w_other)
-            mixed, share = _weigh(w_one, w_other, share)
-        return self.combine(one, other, share), mixed
+        mixed = self.encode(first)
+        weight = None if weights is None else weights[0]
+        for other_of, share in recipe.steps(first):
+            other = self.encode(other_of(second, second))
+            if weight is not None and weights is not None:
+                w_other = other_of(weights[1], second)
+                mixed, other = _taught(mixed, weight), _taught(other, w_other)
+                weight, share = _weigh(weight, w_other, share)
+            mixed = self.combine(mixed, other, share)
+        if recipe.moved is not None:
+            mixed = recipe.moved(mixed, first)
+            weight = None if weight is None else recipe.moved(weight, first)
+        return mixed, weight
 
     def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
         """Combines encoded targets, by the first one's share (B,), (1,) or more."""
@@ -422,7 +429,7 @@ def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any
     kinds = tf.nest.flatten(resolved)
     if not kinds:
         return first.targets, elements.map_nest(
-            lambda a, b: blend(a, b, recipe.lam), first.weights, second.weights
+            functools.partial(_mix_weight, recipe), first.weights, second.weights
         )
     mixed, weights = zip(
         *(
@@ -438,6 +445,14 @@ def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any
     return tf.nest.pack_sequence_as(resolved, mixed), _like(
         resolved, first.weights, weights
     )
+
+
+def _mix_weight(recipe: Recipe, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The weight of examples without targets."""
+    for k, (other_of, share) in enumerate(recipe.steps(first)):
+        share = share if k else recipe.lam
+        first = blend(first, other_of(second, second), share)
+    return first
 
 
 def check_values(resolved: Any, caller: str, *given: Any) -> list[tf.Operation]:

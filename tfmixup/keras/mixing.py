@@ -98,6 +98,13 @@ class MixingModel(PairModel):
             if isinstance(model, PairModel):  # only the model in it is needed
                 model = model.model
             stages.check_mixer(mixer)
+            if mixer.options.max_boxes is not None:
+                raise ValueError(
+                    f"max_boxes={mixer.options.max_boxes} is for boxes, which are "
+                    "mixed in the pipeline and not in the model. Use "
+                    "tfmixup.two_streams or tfmixup.in_batch."
+                    + checks.see_docs("detection")
+                )
             checks.seed(seed)
         super().__init__(model, name=name)
         with checks.named(NAME):

@@ -6,9 +6,11 @@ from tfmixup.mixers.cmixup import CMixup, CMixupParams
 from tfmixup.mixers.cutmix import CutMix, CutMixParams
 from tfmixup.mixers.lam import LambdaMixer, blend_recipe
 from tfmixup.mixers.mixup import MixUp, MixUpParams
+from tfmixup.mixers.mosaic import Mosaic, MosaicParams
 from tfmixup.mixers.random_choice import RandomChoice, RandomChoiceParams
 from tfmixup.mixers.remix import Remix
 from tfmixup.mixers.resizemix import ResizeMix, ResizeMixParams
+from tfmixup.objects import Source
 from tfmixup.options import Options
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "MixUp",
     "MixUpParams",
     "Mixer",
+    "Mosaic",
+    "MosaicParams",
     "Options",
     "RandomChoice",
     "RandomChoiceParams",
@@ -28,5 +32,6 @@ __all__ = [
     "Remix",
     "ResizeMix",
     "ResizeMixParams",
+    "Source",
     "blend_recipe",
 ]

@@ -18,6 +18,7 @@ from tfmixup.blending import Recipe
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand, configs
 from tfmixup.mixers.plan import Plan
+from tfmixup.objects import Size, Source, taken
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Recipe"]
@@ -37,6 +38,8 @@ class Mixer(abc.ABC):
     in_batch_only: ClassVar[bool] = False
     # Whether integer features are certainly quantities, as the samples of a sound are.
     integers_are_quantities: ClassVar[bool] = False
+    # Whether `sources` says where the boxes of both images come to lie.
+    mixes_boxes: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample(
@@ -87,6 +90,18 @@ class Mixer(abc.ABC):
           int32 (B,), the index of each example's partner.
         """
         return partner
+
+    def sources(self, params: Any, size: Size) -> list[Source]:
+        """Says where the boxes of the images come to lie that make up a mixture.
+
+        Args:
+          params: what `sample` returned, or made by hand.
+          size: height and width of the images, integers where static.
+
+        Returns:
+          A `Source` for each image.
+        """
+        raise NotImplementedError(f"{self.name} has mixes_boxes, and no `sources`.")
 
     def is_off(self) -> bool:
         """Whether the mixer never mixes, but only casts and encodes."""
@@ -291,7 +306,9 @@ class Mixer(abc.ABC):
         parts = elements.to_tensors(self.split(first))
         plan = self.plan_of(parts)
         other = elements.to_tensors(self.split(second))
-        elements.check_same_spec("the second batch", parts, other)
+        # The number of boxes may differ between two batches.
+        specs_of_both = (one._replace(objects=None) for one in (parts, other))
+        elements.check_same_spec("the second batch", *specs_of_both)
         params = draw(elements.batch_size(parts))
         return plan.joined(*plan.mix(parts, other, params, keep_first), first)
 
@@ -314,7 +331,8 @@ class Mixer(abc.ABC):
                 "(x, y). Map the dataset to x alone, or to a dict, whose other "
                 "keys stay those of the first example."
             )
-        return elements.split(element, *self.options.all_keys)
+        parts = elements.split(element, *self.options.all_keys)
+        return parts if self.options.max_boxes is None else taken(parts)
 
     def plan(self, element_spec: Any) -> Plan:
         """Checks a spec and plans how its batches are mixed.

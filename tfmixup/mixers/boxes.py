@@ -23,6 +23,7 @@ __all__ = [
     "inside_cells",
     "kept_share",
     "length",
+    "rounded",
     "share_outside",
     "within",
 ]
@@ -56,6 +57,20 @@ def around(centre: tf.Tensor, side: tf.Tensor, size: Size) -> Box:
     half = tf.constant(1 << _BITS, tf.int64)  # half a pixel, to round to nearest
     ends = (_down(middle + half + s * length, _BITS + 1) for s in (-1, 1))
     return Box(*(tf.cast(tf.clip_by_value(end, 0, n), tf.int32) for end in ends))
+
+
+def rounded(share: tf.Tensor, size: Size) -> tf.Tensor:
+    """The nearest pixel edge to a share of the size along each axis.
+
+    Args:
+      share: float32 (B, d) in [0, 1].
+      size: the image's size along d axes.
+
+    Returns:
+      int32 (B, d).
+    """
+    half = tf.constant(1 << (_BITS - 1), tf.int64)
+    return tf.cast(_down(_fixed(share) * _wide(size) + half, _BITS), tf.int32)
 
 
 def within(place: tf.Tensor, side: tf.Tensor, size: Size) -> Box:

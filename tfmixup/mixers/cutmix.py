@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from tfmixup import seeding
 from tfmixup.elements import Parts
-from tfmixup.mixers import boxes, pasting
+from tfmixup.mixers import boxes, pasting, visible
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, draw_shape
+from tfmixup.objects import Source
 
 __all__ = ["CutMix", "CutMixParams"]
 
@@ -67,6 +68,8 @@ class CutMix(LambdaMixer):
         (1, 2, 3) for volumes (B, D, H, W, C). Targets have these axes where the
         features have them, or directly after the batch. None is for height and width of
         images and video with channels last.
+      min_visible: the least share of its area that a bounding box must keep, in [0, 1].
+        The default is that of YOLOv5 and its successors.
       per: "example" for one box per example, or "batch" for one box for the whole
         batch.
       probability: chance that an example (or the batch) is mixed at all, in [0, 1].
@@ -107,14 +110,18 @@ class CutMix(LambdaMixer):
     alpha: float = 1.0
     _: dataclasses.KW_ONLY
     axes: tuple[int, ...] | None = None
+    min_visible: float = visible.MIN_VISIBLE
 
     moves_pixels: ClassVar[bool] = True
     blends_cells: ClassVar[bool] = True
+    mixes_boxes: ClassVar[bool] = True
 
     def check_arguments(self) -> None:
         """Refuses invalid arguments."""
         super().check_arguments()
         object.__setattr__(self, "axes", pasting.checked_axes(self.axes))
+        least = visible.check_min_visible(self, self.min_visible)
+        object.__setattr__(self, "min_visible", least)
 
     def sample(
         self,
@@ -145,8 +152,15 @@ class CutMix(LambdaMixer):
     def recipe(self, first: Parts, second: Parts, params: CutMixParams) -> Recipe:
         """Pastes a box of the second example into the first example."""
         size = pasting.size_of(first.features, self.axes)
-        box = boxes.around(params.centre, _root(1 - params.lam, len(size)), size)
-        return pasting.paste_recipe(self, box, first.features)
+        return pasting.paste_recipe(self, _box(params, size), first.features)
+
+    def sources(self, params: CutMixParams, size: boxes.Size) -> list[Source]:
+        """The boxes of the first image outside the box, of the second inside it."""
+        box, ones = _box(params, size), tf.ones([1])
+        return [
+            Source(ones, place=visible.outside(box, self.min_visible)),
+            Source(ones, second=True, place=visible.inside(box, self.min_visible)),
+        ]
 
     def check_spec(self, parts: Parts) -> None:
         """Refuses batches in which no box can be pasted into all parts."""
@@ -155,6 +169,10 @@ class CutMix(LambdaMixer):
     def check_values(self, parts: Parts) -> list[tf.Operation]:
         """Checks sizes that no spec shows: they raise where they differ."""
         return pasting.check_values(self, parts)
+
+
+def _box(params: CutMixParams, size: boxes.Size) -> boxes.Box:
+    return boxes.around(params.centre, _root(1 - params.lam, len(size)), size)
 
 
 def _root(share: tf.Tensor, degree: int) -> tf.Tensor:

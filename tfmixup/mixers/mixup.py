@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, blend_recipe
+from tfmixup.objects import Size, Source
 
 __all__ = ["MixUp", "MixUpParams"]
 
@@ -79,6 +80,8 @@ class MixUp(LambdaMixer):
 
     alpha: float = 0.2
 
+    mixes_boxes: ClassVar[bool] = True
+
     def sample(
         self,
         batch_size: int | tf.Tensor,
@@ -105,3 +108,7 @@ class MixUp(LambdaMixer):
     def recipe(self, first: Parts, second: Parts, params: MixUpParams) -> Recipe:
         """Blends features and targets by one λ."""
         return blend_recipe(self, params.lam)
+
+    def sources(self, params: MixUpParams, size: Size) -> list[Source]:
+        """The boxes of both images, where they are, with weights λ and 1 − λ."""
+        return [Source(params.lam), Source(1 - params.lam, second=True)]

@@ -16,10 +16,12 @@ from tfmixup.mixers import boxes
 from tfmixup.options import Options
 
 __all__ = [
+    "axes_of",
     "box_rank",
     "check_spec",
     "check_values",
     "checked_axes",
+    "find",
     "paste_recipe",
     "size_of",
 ]
@@ -52,10 +54,10 @@ def box_rank(axes: tuple[int, ...] | None) -> int:
 def size_of(features: Any, axes: tuple[int, ...] | None) -> boxes.Size:
     """The size of batched features along the box's axes, integers where static."""
     first = tf.nest.flatten(features)[0]
-    return [boxes.length(first, axis) for axis in _axes_of(first, axes)]
+    return [boxes.length(first, axis) for axis in axes_of(first, axes)]
 
 
-def _axes_of(feature: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[int, ...]:
+def axes_of(feature: tf.Tensor, axes: tuple[int, ...] | None) -> tuple[int, ...]:
     """The axes of a feature that a box spans."""
     rank = feature.shape.rank
     return (rank - 3, rank - 2) if axes is None else axes
@@ -88,7 +90,7 @@ def paste_recipe(
     lam = boxes.kept_share(box, size)
 
     def feature(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        axes = _axes_of(first, mixer.axes)
+        axes = axes_of(first, mixer.axes)
         if resize is not None:
             second = resize(second, axes, False)
         inside = boxes.inside(box, size, axes, first.shape.rank)
@@ -96,7 +98,7 @@ def paste_recipe(
         return tf.cast(mixed, mixer.options.dtype)
 
     def share(target: tf.Tensor) -> tf.Tensor:
-        place = _find(target, features, mixer)
+        place = find(target, features, mixer)
         if place is None:
             return lam  # 1 where a box is too small to hold a pixel
         axes, stride = place
@@ -109,7 +111,7 @@ def paste_recipe(
         return tf.broadcast_to(kept, tf.shape(target)[:rank])
 
     def second(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        place = _find(target, features, mixer)
+        place = find(target, features, mixer)
         if resize is None or place is None or part.shape.rank <= place.axes[-1]:
             return part
         return resize(part, place.axes, True)
@@ -127,10 +129,10 @@ def check_spec(mixer: _Pasting, parts: Parts) -> None:
 
 def check_values(mixer: _Pasting, parts: Parts) -> list[tf.Operation]:
     """Checks sizes that no spec shows: they raise where they differ."""
-    axes = [(x, _axes_of(x, mixer.axes)) for x in tf.nest.flatten(parts.features)]
+    axes = [(x, axes_of(x, mixer.axes)) for x in tf.nest.flatten(parts.features)]
     targets, weights = map(tf.nest.flatten, (parts.targets, parts.weights))
     for k, target in enumerate(targets):
-        place = _find(target, parts.features, mixer)
+        place = find(target, parts.features, mixer)
         if place is None or place.stride > 1:
             continue
         axes.append((target, place.axes))
@@ -196,14 +198,14 @@ def _check_features(features: Any, mixer: _Pasting) -> None:
                 f"axes={mixer.axes} are not all there in {describe(spec)}, where the "
                 "batch is axis 0. Leave other features out of feature_keys."
             )
-        if 0 in _along(spec.shape, _axes_of(spec, mixer.axes)):
+        if 0 in _along(spec.shape, axes_of(spec, mixer.axes)):
             raise ValueError(
                 f"{name} needs elements along the axes of the box, got "
                 f"{describe(spec)}."
             )
-    first = tf.TensorShape(_along(flat[0].shape, _axes_of(flat[0], mixer.axes)))
+    first = tf.TensorShape(_along(flat[0].shape, axes_of(flat[0], mixer.axes)))
     for spec in flat[1:]:
-        if not first.is_compatible_with(_along(spec.shape, _axes_of(spec, mixer.axes))):
+        if not first.is_compatible_with(_along(spec.shape, axes_of(spec, mixer.axes))):
             along = (
                 "in height or width" if mixer.axes is None else f"along {mixer.axes}"
             )
@@ -256,7 +258,7 @@ class _Place(NamedTuple):
     stride: int = 1
 
 
-def _find(target: tf.Tensor, features: Any, mixer: _Pasting) -> _Place | None:
+def find(target: tf.Tensor, features: Any, mixer: _Pasting) -> _Place | None:
     """Where a target that is not encoded has the axes of a box; None if nowhere."""
     found = _places(target, features, mixer)
     return found[0] if found else None
@@ -406,7 +408,7 @@ def _check_row(target: tf.TensorSpec, features: Any, mixer: _Pasting) -> None:
     """Refuses (B, n) that may be one entry per position or one label per example."""
     n, floats = target.shape[1], target.dtype.is_floating
     lengths = [
-        _along(x.shape, _axes_of(x, mixer.axes))[0] for x in tf.nest.flatten(features)
+        _along(x.shape, axes_of(x, mixer.axes))[0] for x in tf.nest.flatten(features)
     ]
     if not (floats if n is None else n in lengths):
         return

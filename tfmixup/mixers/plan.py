@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from tfmixup import elements, kinds, specs, targets
 from tfmixup.blending import Recipe, at_ends
+from tfmixup.checks import see_docs
 from tfmixup.elements import Parts
+from tfmixup.objects import Objects
 
 __all__ = ["Plan"]
 
@@ -33,6 +35,7 @@ class Plan:
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
         self.targets = kinds.resolve(spec, options)
+        self.objects = _objects(mixer, spec)
         self.jit_compile = options.jit_compile
         if self.jit_compile == "auto":
             self.jit_compile = elements.static_but_batch(spec)
@@ -55,13 +58,67 @@ class Plan:
             *elements.check_same_shapes(self.mixer.name, first, second),
             *self.check_values(first, second),
         ]
+        without = (one._replace(objects=None) for one in (first, second))
         with tf.control_dependencies(checked):
-            return self._compiled(first, second, params, keep_first)
+            kept, mixed = self._compiled(*without, params, keep_first)
+            return self.with_objects(kept, mixed, first, second, params)
 
     def mix_in_batch(self, batch: Parts, partner: tf.Tensor, params: Any) -> Parts:
         """Checks a batch and mixes example i with example `partner[i]`, compiled."""
+        without = batch._replace(objects=None)
         with tf.control_dependencies(self.check_values(batch)):
-            return self._compiled_in_batch(batch, partner, params)
+            mixed = self._compiled_in_batch(without, partner, params)
+            if self.objects is None:
+                return mixed
+            chosen = self.mixer.partner_of(batch, params, partner)
+            second = elements.map_nest(lambda t: tf.gather(t, chosen), batch.objects)
+            second = batch._replace(objects=second)
+            alone = elements.batch_size(batch) == 1
+            return self.with_objects(None, mixed, batch, second, params, alone)[1]
+
+    def with_objects(
+        self,
+        kept: Parts | None,
+        mixed: Parts,
+        first: Parts,
+        second: Parts,
+        params: Any,
+        alone: tf.Tensor | bool = False,
+    ) -> tuple[Parts | None, Parts]:
+        """Adds the boxes of the first batch, and of the mixtures.
+
+        Args:
+          kept: the first batch as it is returned, or None.
+          mixed: the mixed batch.
+          first: the first batch as it came.
+          second: the second batch as it came.
+          params: the sampled parameters.
+          alone: whether the batch has one example, which is not mixed.
+
+        Returns:
+          `kept` and `mixed`, with boxes.
+        """
+        if self.objects is None:
+            return kept, mixed
+        padded = [
+            one._replace(objects=self.objects.padded(one.objects))
+            for one in (first, second)
+        ]
+        wrong = [
+            check
+            for one in padded
+            for check in self.objects.check_values(one.objects, first.features)
+        ]
+        with tf.control_dependencies(wrong):
+            if self.mixer.is_off():
+                made = self.objects.unmixed(padded[0].objects)
+            else:
+                made = self.objects.mix(padded[0], padded[1], params, alone)
+            mixed = mixed._replace(objects=made)
+            if kept is not None:
+                own = self.objects.unmixed(padded[0].objects)
+                kept = kept._replace(objects=own)
+        return kept, mixed
 
     def joined(self, first: Parts | None, mixed: Parts, like: Any) -> Any:
         """The element of what `mix` returned; a pair if the first batch is kept."""
@@ -140,14 +197,27 @@ class Plan:
         )
 
 
+def _objects(mixer: Any, spec: Parts) -> Objects | None:
+    """The boxes of the elements; None if there are none, which `max_boxes` refuses."""
+    if spec.objects is not None:
+        return Objects(mixer, spec)
+    if mixer.options.max_boxes is not None:
+        raise ValueError(
+            f"max_boxes={mixer.options.max_boxes} is for boxes, and the targets have "
+            "no dict of boxes ('bbox' or 'boxes') and labels ('label' or 'labels'). "
+            "Name its key: target_keys=('objects',), or leave max_boxes out."
+            + see_docs("detection")
+        )
+    return None
+
+
 def _all_of_first(recipe: Recipe) -> Recipe:
     """The recipe with all its shares set to 1, in the same shapes."""
     ones = tf.ones_like(recipe.lam)
+    alone = recipe._replace(lam=ones, second=None, further=(), moved=None)
     if recipe.share is None:
-        return recipe._replace(lam=ones, second=None)
-    return recipe._replace(
-        lam=ones, share=lambda t: tf.ones_like(recipe.share_of(t)), second=None
-    )
+        return alone
+    return alone._replace(share=lambda t: tf.ones_like(recipe.share_of(t)))
 
 
 def _longer(first: tf.Tensor, second: tf.Tensor, lam: tf.Tensor) -> tf.Tensor:

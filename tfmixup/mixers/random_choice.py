@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, seeding
-from tfmixup.blending import of_rank, per_example
+from tfmixup.blending import Further, of_rank, per_example
 from tfmixup.elements import Parts, batch_size
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.lam import draw_shape
+from tfmixup.objects import Size, Source
 from tfmixup.options import Options
 
 __all__ = ["RandomChoice", "RandomChoiceParams"]
@@ -91,6 +92,7 @@ class RandomChoice(Mixer):
         set_field(self, "in_batch_only", any(m.in_batch_only for m in mixers))
         certain = all(m.integers_are_quantities for m in mixers)
         set_field(self, "integers_are_quantities", certain)
+        set_field(self, "mixes_boxes", all(m.mixes_boxes for m in mixers))
 
     @property
     def options(self) -> Options:
@@ -165,24 +167,46 @@ class RandomChoice(Mixer):
         def choose(by: Callable[[Recipe], tf.Tensor]) -> tf.Tensor:
             return self._choose(params, [functools.partial(by, r) for r in recipes])
 
-        def share_of(target: tf.Tensor) -> tf.Tensor:
-            rank = max(recipe.share_of(target).shape.rank for recipe in recipes)
-
-            def of(recipe: Recipe) -> tf.Tensor:
-                given = of_rank(recipe.share_of(target), rank)
-                return tf.broadcast_to(given, tf.shape(target)[:rank])
-
-            return choose(of)
+        def share(of: Callable[[Recipe], tf.Tensor], target: tf.Tensor) -> tf.Tensor:
+            rank = max(of(recipe).shape.rank for recipe in recipes)
+            shape = tf.shape(target)[:rank]
+            return choose(lambda r: tf.broadcast_to(of_rank(of(r), rank), shape))
 
         def second_of(part: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
             return choose(lambda recipe: recipe.second_of(part, target))
 
+        def further(k: int) -> Further:
+            def of(recipe: Recipe) -> Further:
+                nobody = Further(tf.identity, lambda _: tf.ones([1]))
+                return recipe.further[k] if k < len(recipe.further) else nobody
+
+            return Further(
+                lambda part: choose(lambda recipe: of(recipe).of(part)),
+                lambda target: share(lambda recipe: of(recipe).share(target), target),
+            )
+
         return Recipe(
             lambda a, b: choose(lambda recipe: recipe.feature(a, b)),
             choose(lambda recipe: tf.broadcast_to(recipe.lam, size)),
-            share_of if any(recipe.share for recipe in recipes) else None,
+            (lambda target: share(lambda recipe: recipe.share_of(target), target))
+            if any(recipe.share for recipe in recipes)
+            else None,
             second_of if any(recipe.second for recipe in recipes) else None,
+            tuple(map(further, range(max(len(r.further) for r in recipes)))),
+            (lambda part, target: choose(lambda r: r.moved_of(part, target)))
+            if any(recipe.moved for recipe in recipes)
+            else None,
         )
+
+    def sources(self, params: RandomChoiceParams, size: Size) -> list[Source]:
+        """The images of all mixers, of which only the chosen mixer's have boxes."""
+        made = []
+        for k, (mixer, drawn) in enumerate(zip(self.mixers, params.mixers)):
+            chosen = tf.cast(params.choice == k, tf.float32)
+            alone = [Source(tf.ones([1]))]
+            own = alone if mixer.is_off() else mixer.sources(drawn, size)
+            made += [source._replace(weight=source.weight * chosen) for source in own]
+        return made
 
     def partner_of(
         self, batch: Parts, params: RandomChoiceParams, partner: tf.Tensor

@@ -371,8 +371,16 @@ def _mix(
         if not whole:  # the last batch may be shorter
             n = tf.shape(rows.first)[0]
             params = tf.nest.map_structure(lambda p: p[:n], params)
-        first_parts, second_parts = mixer.split(first), mixer.split(second)
-        original, mixed = mix_rows(first_parts, second_parts, rows, params)
+        both = [mixer.split(nest) for nest in (first, second)]
+        first_parts = both[0]
+        without = (parts._replace(objects=None) for parts in both)
+        original, mixed = mix_rows(*without, rows, params)
+        # Boxes are gathered outside too.
+        one, other = (
+            parts._replace(objects=_gather(parts.objects, order))
+            for parts, order in zip(both, rows)
+        )
+        original, mixed = plan.with_objects(original, mixed, one, other, params)
         # The parts that are not mixed may be strings, which XLA does not support. They
         # are gathered outside the compiled function.
         others = _gather(elements.left_out(first, first_parts), rows.first)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfmixup import checks, elements, seeding, specs
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Mixer
+from tfmixup.objects import pad_elements
 from tfmixup.pairing import stages
 
 __all__ = ["two_streams"]
@@ -123,13 +124,14 @@ def two_streams(
         "Write examples.apply(tfmixup.two_streams(mixer, batch_size)).",
     )
     def apply(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        dataset = stages.without_none(dataset)
+        dataset = pad_elements(stages.without_none(dataset), mixer)
         _check_batchable(dataset.element_spec)
         specs.check_element(dataset.element_spec)
         if padded_shapes is None:
             spec = mixer.split(dataset.element_spec)
             specs.check_unbatched(spec, mixer.options.keeps_integers)
-        _check_lengths(dataset, partner, batch_size, drop_remainder)
+        others = None if partner is None else pad_elements(partner, mixer)
+        _check_lengths(dataset, others, batch_size, drop_remainder)
 
         first = dataset.shuffle(
             _buffer_size(dataset, shuffle_buffer_size),
@@ -138,8 +140,8 @@ def two_streams(
         # A dataset of known length yields the same number of examples in both streams.
         # A dataset of unknown length may not (a random filter), and a partner may be
         # shorter than the dataset.
-        repeated = partner is not None or _unknown_length(dataset)
-        source = dataset if partner is None else partner
+        repeated = others is not None or _unknown_length(dataset)
+        source = dataset if others is None else others
         second = _second_stream(
             source,
             _buffer_size(source, shuffle_buffer_size),
@@ -163,6 +165,8 @@ def two_streams(
             partners, batch_size, *padding, drop_remainder or repeated, at_once
         )
         plan = mixer.plan(first_batches.element_spec)
+        if padded_shapes is not None and plan.objects is not None:
+            plan.objects.check_padding()
 
         def mix(element: tuple[Any, Any, stages.Draws]) -> Any:
             batch, other, (params, _) = element
@@ -187,7 +191,7 @@ def two_streams(
 
         mixed = stages.map_batches([first_batches, second_batches, draws], mix)
         # Pass the datasets too: a shuffle inside them also counts its epochs.
-        read = [dataset] if partner is None else [dataset, partner]
+        read = [dataset] if others is None else [dataset, others]
         mixed = stages.keep_epochs(mixed, words, first, second, *read)
         return stages.with_originals(mixed) if keep_originals is True else mixed
 
