@@ -1,5 +1,6 @@
 """How two batches become one."""
 
+from tfmixup.box_rows import Source
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.between_class import BetweenClass
 from tfmixup.mixers.cmixup import CMixup, CMixupParams
@@ -10,7 +11,6 @@ from tfmixup.mixers.mosaic import Mosaic, MosaicParams
 from tfmixup.mixers.random_choice import RandomChoice, RandomChoiceParams
 from tfmixup.mixers.remix import Remix
 from tfmixup.mixers.resizemix import ResizeMix, ResizeMixParams
-from tfmixup.objects import Source
 from tfmixup.options import Options
 
 __all__ = [

@@ -15,10 +15,11 @@ import tensorflow as tf
 
 from tfmixup import checks, elements, seeding, specs
 from tfmixup.blending import Recipe
+from tfmixup.box_rows import Size, Source
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand, configs
 from tfmixup.mixers.plan import Plan
-from tfmixup.objects import Size, Source, taken
+from tfmixup.objects import taken
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Recipe"]

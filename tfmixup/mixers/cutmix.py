@@ -8,11 +8,11 @@ from typing import ClassVar, NamedTuple
 import tensorflow as tf
 
 from tfmixup import seeding
+from tfmixup.box_rows import Source
 from tfmixup.elements import Parts
 from tfmixup.mixers import boxes, pasting, visible
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, draw_shape
-from tfmixup.objects import Source
 
 __all__ = ["CutMix", "CutMixParams"]
 

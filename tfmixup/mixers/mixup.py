@@ -7,10 +7,10 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from tfmixup.box_rows import Size, Source
 from tfmixup.elements import Parts
 from tfmixup.mixers.base import Recipe
 from tfmixup.mixers.lam import LambdaMixer, blend_recipe
-from tfmixup.objects import Size, Source
 
 __all__ = ["MixUp", "MixUpParams"]
 

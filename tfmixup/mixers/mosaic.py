@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from tfmixup import checks, seeding
 from tfmixup.blending import Further
+from tfmixup.box_rows import Size, Source
 from tfmixup.elements import Parts
 from tfmixup.mixers import boxes, pasting, visible
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.boxes import Box
 from tfmixup.mixers.lam import check_sharing, draw_shape, unmixed_by_chance
-from tfmixup.objects import Size, Source
 from tfmixup.options import Options
 
 __all__ = ["Mosaic", "MosaicParams"]
@@ -171,7 +171,7 @@ class Mosaic(Options, Mixer):
             made = one
             for k, corner in enumerate(corners.before[1:]):
                 shown = boxes.inside(corner, size, axes, one.shape.rank)
-                made = tf.where(shown, tf.roll(other, -k, 0), made)
+                made = tf.where(shown, tf.roll(other, -k, 0) if k else other, made)
             return tf.cast(_rolled(made, corners.centre, axes), self.dtype)
 
         def share(k: int, target: tf.Tensor) -> tf.Tensor:

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from tfmixup import checks, seeding
 from tfmixup.blending import Further, of_rank, per_example
+from tfmixup.box_rows import Size, Source
 from tfmixup.elements import Parts, batch_size
 from tfmixup.mixers.base import Mixer, Recipe
 from tfmixup.mixers.lam import draw_shape
-from tfmixup.objects import Size, Source
 from tfmixup.options import Options
 
 __all__ = ["RandomChoice", "RandomChoiceParams"]
@@ -212,7 +212,7 @@ class RandomChoice(Mixer):
         self, batch: Parts, params: RandomChoiceParams, partner: tf.Tensor
     ) -> tf.Tensor:
         """The partners that the chosen mixer wants, int32 (B,)."""
-        if not self.in_batch_only:
+        if all(type(mixer).partner_of is Mixer.partner_of for mixer in self.mixers):
             return partner
         wanted = [
             functools.partial(mixer.partner_of, batch, p, partner)

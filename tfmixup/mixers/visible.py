@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfmixup import checks
+from tfmixup.box_rows import Place
 from tfmixup.checks import see_docs
 from tfmixup.mixers.boxes import Box
-from tfmixup.objects import Place
 from tfmixup.options import Options
 
 __all__ = ["MIN_VISIBLE", "check_min_visible", "inside", "outside"]

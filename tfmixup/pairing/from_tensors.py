@@ -132,6 +132,7 @@ def _read(
     plan = mixer.plan(_spec(element, static_size))
     length = _length(name, element)
     _check_labels(name, parts, plan, length)
+    _check_boxes(name, parts, plan)
     return element, plan, length
 
 
@@ -278,6 +279,18 @@ def _check_labels(name: str, parts: Parts, plan: Plan, length: int) -> None:
             "highest label + 1; shift labels that start at 1; name the label of "
             "examples that have none, such as -1, as ignore_label."
         )
+
+
+def _check_boxes(name: str, parts: Parts, plan: Plan) -> None:
+    """Refuses bad boxes at once, not only when their batch is mixed."""
+    if plan.objects is None:
+        return
+    try:
+        plan.objects.check_values(
+            plan.objects.padded(parts.objects), features=parts.features
+        )
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"{name} has boxes that cannot be: {error.message}") from None
 
 
 class _Orders(NamedTuple):
