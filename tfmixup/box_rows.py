@@ -226,7 +226,7 @@ class BoxRows:
         second: dict[str, tf.Tensor],
         size: Size,
     ) -> dict[str, tf.Tensor]:
-        """The rows (B, max_boxes, ...) of mixtures, from padded rows of both batches."""
+        """The rows (B, max_boxes, ...) of mixtures, from padded rows of two batches."""
         made = [self._of_source(source, first, second, size) for source in sources]
         rows = {
             name: tf.concat([one[name] for one, _ in made], 1) for name in made[0][0]
