@@ -55,6 +55,11 @@ class CutMix(LambdaMixer):
     weights follow their target. Beside a target that has pixels, one weight per example
     becomes one weight per pixel, (B, H, W).
 
+    With `max_boxes`, a mixed image has the bounding boxes of the first image outside
+    the rectangle and those of the second inside it. The latter are clipped. Of the
+    former each becomes the smallest box around what is left of it. A bounding box is
+    dropped if less than `min_visible` of its area is left, and has weight 1 otherwise.
+
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0. 1, the default
         and the paper's choice, is uniform. 0 means no mixing, for validation data: it
@@ -85,6 +90,10 @@ class CutMix(LambdaMixer):
       feature_keys: keys of dict elements that hold features.
       target_keys: keys of dict elements that hold targets.
       length_keys: keys of lengths or padding masks, as in `tfmixup.mixers.Options`.
+      max_boxes: rows of bounding boxes of each mixed image, as in
+        `tfmixup.mixers.Options`.
+      box_format: what the numbers of a bounding box are, as there.
+      box_weights: add weights to the bounding boxes, as there.
       dtype: of the mixed images: "float32", "float16", "bfloat16", "float64" or
         "uint8". Pixels are only cast.
       jit_compile: True, False, or "auto": compile with XLA wherever every dimension but

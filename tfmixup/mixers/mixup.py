@@ -38,6 +38,10 @@ class MixUp(LambdaMixer):
     W·ℓ(y) is λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j) for every loss ℓ that is linear in the
     label.
 
+    With `max_boxes`, a mixed image has the boxes of both images, where they are. Those
+    of the first image have the weight λ, those of the second 1 − λ. For detection λ ~
+    Beta(1.5, 1.5), as in arXiv 1902.04103.
+
     Args:
       alpha: concentration α of the Beta distribution, a number >= 0. Small values mix
         little (most λ near 0 or 1), 1 is uniform, large values put λ near ½. The paper
@@ -59,6 +63,9 @@ class MixUp(LambdaMixer):
       target_keys: keys of dict elements that hold targets. The key "sample_weight"
         holds their weights. Other keys of a dict element stay those of the first
         example.
+      max_boxes: rows of boxes of each mixed image, as in `tfmixup.mixers.Options`.
+      box_format: what the numbers of a box are, as in `tfmixup.mixers.Options`.
+      box_weights: add weights to the boxes, as in `tfmixup.mixers.Options`.
       dtype: of the mixed features: "float32", "float16", "bfloat16", "float64" or
         "uint8".
       jit_compile: True, False, or "auto": compile with XLA wherever every dimension but
@@ -76,6 +83,8 @@ class MixUp(LambdaMixer):
 
     References:
       Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018, arXiv 1710.09412
+      Zhang et al., "Bag of Freebies for Training Object Detection Neural Networks",
+      2019, arXiv 1902.04103
     """
 
     alpha: float = 0.2

@@ -288,10 +288,12 @@ def _rolled(tensor: tf.Tensor, by: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
       by: int32 (B, d) or (1, d): how far along each axis.
       axes: d axes.
     """
-    if by.shape[0] == 1:
-        return tf.roll(tensor, by[0], axes)
     for k, axis in enumerate(axes):
         n = boxes.length(tensor, axis)
         rows = (tf.range(n)[tf.newaxis] - by[:, k, tf.newaxis]) % n
-        tensor = tf.gather(tensor, rows, axis=axis, batch_dims=1)
+        # XLA takes twice as long for a `tf.roll` by a tensor.
+        if by.shape[0] == 1:
+            tensor = tf.gather(tensor, rows[0], axis=axis)
+        else:
+            tensor = tf.gather(tensor, rows, axis=axis, batch_dims=1)
     return tensor
