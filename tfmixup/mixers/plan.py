@@ -70,9 +70,9 @@ class Plan:
             mixed = self._compiled_in_batch(without, partner, params)
             if self.objects is None:
                 return mixed
-            chosen = self.mixer.partner_of(batch, params, partner)
-            second = elements.map_nest(lambda t: tf.gather(t, chosen), batch.objects)
-            second = batch._replace(objects=second)
+            rows = self.mixer.partner_of(batch, params, partner)
+            objects = elements.map_nest(lambda t: tf.gather(t, rows), batch.objects)
+            second = batch._replace(objects=objects)
             alone = elements.batch_size(batch) == 1
             return self.with_objects(None, mixed, batch, second, params, alone)[1]
 
