@@ -127,13 +127,26 @@ class BoxRows:
         labels = rows[self.labels]
         if {value.shape[1] for value in rows.values()} == {self.options.max_boxes}:
             return rows
-        sizes = tf.stack([tf.shape(value)[1] for value in rows.values()])
+        sizes = [tf.shape(value)[1] for value in rows.values()]
+        ragged = [
+            value.row_lengths()
+            for value in given.values()
+            if isinstance(value, tf.RaggedTensor)
+        ]
         message = (
             f"{self.name}: each box must have one entry under every key beside it, but "
             f"in this batch {', '.join(rows)} have these many:"
         )
-        equal = tf.debugging.Assert(tf.reduce_all(sizes == sizes[0]), [message, sizes])
-        with tf.control_dependencies([equal]):
+        equal = [
+            tf.debugging.Assert(
+                tf.reduce_all([tf.reduce_all(n == some[0]) for n in some]),
+                [message, *some],
+                summarize=1024,
+            )
+            for some in (sizes, ragged)
+            if some
+        ]
+        with tf.control_dependencies(equal):
             there = labels != -1
         return self._compacted(rows, there, "an image has more boxes than")
 

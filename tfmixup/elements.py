@@ -234,9 +234,12 @@ def to_tensors(parts: Parts) -> Parts:
 
 
 def spec_of(parts: Parts) -> Parts:
-    """The specs of the parts. Ragged and sparse tensors stay, and are refused later."""
+    """The specs of the parts. Sparse tensors stay, and are refused later."""
 
     def spec(value: Any) -> Any:
+        # `repr` of a ragged tensor has values or names, and plans are found by it.
+        if isinstance(value, tf.RaggedTensor):
+            return tf.RaggedTensorSpec.from_value(value)
         dense = isinstance(value, (tf.Tensor, tf.TensorSpec))
         return tf.TensorSpec(value.shape, value.dtype) if dense else value
 

@@ -104,6 +104,14 @@ class Objects:
         self._rows = {
             key: BoxRows(mixer, key, objects) for key, objects in spec.objects.items()
         }
+        image = tf.nest.flatten(spec.features)[0]
+        for one in tf.nest.flatten(spec.objects):
+            if not one.shape[:1].is_compatible_with(image.shape[:1]):
+                raise ValueError(
+                    f"each image must have one row of boxes, got "
+                    f"{elements.describe(one)} beside {elements.describe(image)}. "
+                    "Take images and boxes from the same batch." + see_docs("detection")
+                )
 
     def check_padding(self) -> None:
         """Refuses relative coordinates beside images that are padded to one size."""
@@ -231,5 +239,5 @@ def _image_axes(mixer: Any, spec: Parts) -> tuple[int, int]:
 
 def _axes(mixer: Any) -> tuple[int, ...] | None:
     """The `axes` of a mixer, or of the first of several that has them."""
-    given = [getattr(one, "axes", None) for one in getattr(mixer, "mixers", [mixer])]
-    return next(filter(None, given), None)
+    given = map(_axes, getattr(mixer, "mixers", ()))
+    return getattr(mixer, "axes", None) or next(filter(None, given), None)

@@ -212,7 +212,11 @@ class RandomChoice(Mixer):
         self, batch: Parts, params: RandomChoiceParams, partner: tf.Tensor
     ) -> tf.Tensor:
         """The partners that the chosen mixer wants, int32 (B,)."""
-        if all(type(mixer).partner_of is Mixer.partner_of for mixer in self.mixers):
+        if not self.in_batch_only:
+            # The partners that `Mosaic` wants do for the others. Examples choose their
+            # mixer, but a mosaic of one example has its neighbours' partners.
+            for mixer, drawn in zip(self.mixers, params.mixers):
+                partner = mixer.partner_of(batch, drawn, partner)
             return partner
         wanted = [
             functools.partial(mixer.partner_of, batch, p, partner)
