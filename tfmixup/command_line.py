@@ -20,13 +20,19 @@ from tfmixup._version import __version__
 __all__ = ["MIXERS", "PROGRAM", "SIZE", "parse"]
 
 PROGRAM = "python -m tfmixup"
-MIXERS = {"mixup": "MixUp", "cutmix": "CutMix", "resizemix": "ResizeMix"}
+MIXERS = {
+    "mixup": "MixUp",
+    "cutmix": "CutMix",
+    "resizemix": "ResizeMix",
+    "mosaic": "Mosaic",
+}
+_WITHOUT_ALPHA = ("resizemix", "mosaic")
 SIZE = 128  # pixels, where images differ in size and --size is not given
 
 _DESCRIPTION = """\
 Saves a picture of examples as a network would see them in training: pairs of images
 of a dataset, mixed, each under its lambda (the share of the first image in the label)
-and the label that comes of it, such as "3: 0.79 / 4: 0.21".
+and the label that comes of it, such as "3: 0.79 / 4: 0.21". A mosaic has no lambda.
 
 Without arguments it mixes the handwritten digits that come with scikit-learn, without
 a download, and writes mix.png in the current folder.
@@ -60,9 +66,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.command is None:
         parser.print_help()
         parser.exit()
-    if args.mixer == "resizemix" and args.alpha is not None:
+    if args.mixer in _WITHOUT_ALPHA and args.alpha is not None:
         preview.error(
-            "--alpha: resizemix has none. Leave it out, or use --mixer cutmix."
+            f"--alpha: {args.mixer} has none. Leave it out, or use --mixer cutmix."
         )
     if args.images is not None and not args.images.is_dir():
         preview.error(f"--images {args.images}: there is no such folder.")
@@ -117,14 +123,15 @@ def _parsers() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     add(
         "--mixer",
         "mixup blends two images; cutmix pastes a rectangle of one into the other; "
-        "resizemix pastes all of one, made smaller",
+        "resizemix pastes all of one, made smaller; mosaic shows parts of four images, "
+        "under their shares of the pixels",
         choices=MIXERS,
         default="mixup",
     )
     add(
         "--alpha",
         "how strongly to mix, a number from 0 up (default: 0.2 for mixup, 1 for "
-        "cutmix; resizemix has none)",
+        "cutmix; the others have none)",
         metavar="A",
         type=_alpha,
     )

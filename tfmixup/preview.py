@@ -49,8 +49,12 @@ def _preview(args: argparse.Namespace) -> None:
     classes = None if names is None else len(names)
     try:
         # A blended label does not tell λ, which stands above each image. A pair does.
+        # A mosaic has four labels and no λ.
+        targets = "blend" if args.mixer == "mosaic" else "pair"
+        if targets == "blend" and names is None:
+            images = images.map(lambda image, _: image)
         kind = getattr(tfmixup, command_line.MIXERS[args.mixer])
-        mixer = kind(num_classes=classes, targets="pair", **given)
+        mixer = kind(num_classes=classes, targets=targets, **given)
         mix = tfmixup.two_streams(
             mixer,
             args.examples,

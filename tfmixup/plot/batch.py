@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, elements
+from tfmixup.objects import taken
+from tfmixup.plot.boxes import Boxes, boxes_of, draw_boxes, keys_of_boxes
 from tfmixup.plot.figure import draw_example, example_grid
 from tfmixup.plot.masks import LEAST, draw_masks, short_name
 
@@ -49,6 +51,7 @@ def batch(
     feature_key: Any = None,
     target_keys: Sequence[Any] | None = None,
     weight_key: str = "sample_weight",
+    box_format: str | None = None,
     title: str | None = None,
 ) -> Any:
     """Draws examples of a batch, each under its λ and the label mass of its classes.
@@ -78,6 +81,10 @@ def batch(
     has grey stripes. Other targets with pixels, floats (B, H, W), go from dark to
     light. Numbers are written as "y = 1.5". Sequences are not written.
 
+    Boxes of objects, dicts of boxes and labels, are drawn on the images: every class in
+    a colour, under its name. If weights differ from 1, each box has its weight behind
+    the name, and a line that is thinner for less weight. Rows of label −1 are left out.
+
     Args:
       ds_or_batch: a batch, or a dataset of batches, whose first batch is drawn. Batches
         are `(x, y)`, `(x, y, sample_weight)`, a dict as TFDS yields it, or x alone.
@@ -94,8 +101,11 @@ def batch(
       feature_key: which feature of a dict is drawn. None for "image", "audio" or
         "spectrogram".
       target_keys: which targets of a dict element are drawn. None for those of "label",
-        "segmentation_mask" and "mask" that it has.
+        "segmentation_mask" and "mask" that it has, and for all dicts of boxes.
       weight_key: the key of sample weights in dict elements, used if there is one.
+      box_format: what the numbers of a box are, by Keras's names, such as "xyxy". None
+        is "rel_yxyx" for boxes under the key "bbox", as in TFDS, and an error for
+        others.
       title: a title above all examples.
 
     Returns:
@@ -113,11 +123,18 @@ def batch(
     """
     checks.integer("examples", examples)
     checks.integer("columns", columns)
-    feature, targets, weights = _read(ds_or_batch, feature_key, target_keys, weight_key)
+    feature, targets, weights, objects = _read(
+        ds_or_batch, feature_key, target_keys, weight_key, box_format
+    )
     size, count = len(feature), min(examples, len(feature))
     lam = _lam(lam, size, targets)
-    names = _names(class_names, targets)
+    names = _names(class_names, [one.name for one in (*targets, *objects)])
     kind, values = _values(feature[:count], kind)
+    if objects and kind != "image":
+        raise ValueError(
+            f"boxes are drawn on images, and the feature is taken for a {kind}. Pass "
+            "kind='image', or leave the boxes out by target_keys."
+        )
     low, high = _scale(values, kind, value_range)
 
     lines: list[list[str]] = [[] for _ in range(count)]  # above every example
@@ -155,6 +172,8 @@ def batch(
     for axes, text, example in zip(cells[0], lines, values):
         axes.set_title("\n".join(text), fontsize=9)
         draw_example(axes, kind, example, low, high)
+    for boxes in objects:
+        draw_boxes(cells[0], boxes, values.shape[1:3], names.get(boxes.name))
     if kind == "spectrogram":
         figure.colorbar(cells[0, 0].images[0], ax=list(cells[0]))
     handles: list[Any] = []
@@ -178,9 +197,9 @@ def batch(
 
 
 def _read(
-    batch: Any, feature_key: Any, target_keys: Any, weight_key: str
-) -> tuple[np.ndarray, list[_Target], np.ndarray | None]:
-    """The feature (B, ...), the targets, and the sample weights or None."""
+    batch: Any, feature_key: Any, target_keys: Any, weight_key: str, box_format: Any
+) -> tuple[np.ndarray, list[_Target], np.ndarray | None, list[Boxes]]:
+    """The feature (B, ...), the targets, the sample weights or None, and the boxes."""
     if isinstance(batch, tf.data.Dataset):
         batch = next(iter(batch), None)
         if batch is None:
@@ -188,9 +207,10 @@ def _read(
     if hasattr(batch, "shape"):
         batch = (batch, ())
     keys = target_keys
-    if keys is None:
-        keys = [key for key in _TARGETS if isinstance(batch, dict) and key in batch]
-    parts = elements.split(batch, (), tuple(keys))
+    if keys is None and isinstance(batch, dict):
+        keys = [key for key in _TARGETS if key in batch] + keys_of_boxes(batch)
+    parts = taken(elements.split(batch, (), tuple(keys or ())))
+    objects = boxes_of(parts.objects, box_format)
     features, weights = parts.features, parts.weights
     if isinstance(batch, dict):
         features, weights = batch, batch.get(weight_key)
@@ -206,6 +226,7 @@ def _read(
         ("the target" if t.name is None else f"the target {t.name!r}", t.first)
         for t in targets
     ]
+    beside += [("the target of boxes", one.labels) for one in objects]
     weight = None
     flat = [w for w in tf.nest.flatten(weights) if w is not None]
     if len(flat) == 1:  # Weights of several targets do not fit one picture.
@@ -218,7 +239,7 @@ def _read(
                 f"shape {array.shape}. Elements must be batches: call "
                 "dataset.batch(...)."
             )
-    return feature, targets, weight
+    return feature, targets, weight, objects
 
 
 def _feature(features: Any, key: Any) -> Any:
@@ -302,10 +323,9 @@ def _lam(lam: Any, size: int, targets: list[_Target]) -> np.ndarray | None:
     return np.broadcast_to(values.reshape(-1), [size])
 
 
-def _names(class_names: Any, targets: list[_Target]) -> dict[Any, Any]:
+def _names(class_names: Any, known: list[Any]) -> dict[Any, Any]:
     if class_names is None:
         return {}
-    known = [target.name for target in targets]
     if not isinstance(class_names, Mapping):
         if isinstance(class_names, str) or not isinstance(class_names, Sequence):
             raise TypeError(
