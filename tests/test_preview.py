@@ -148,6 +148,19 @@ def test_options(run, figures, options, told):
         assert all(lines[0] == "λ = 1.00" for lines in titles(figures[0]))
 
 
+def test_mosaics_are_under_the_shares_of_their_images(run, figures):
+    code, out, err = run("--mixer", "mosaic", "--examples", "6")
+    assert (code, "mosaic on bundled_digits" in out) == (0, True), err
+    lines = titles(figures[0])
+    assert len(lines) == 6
+    for label in lines:
+        masses = re.findall(r"(?:\d|others): (\d\.\d\d)", " ".join(label))
+        assert sum(map(float, masses)) == pytest.approx(1, abs=0.03)
+    assert any(len(re.findall(":", " ".join(label))) > 2 for label in lines)
+    assert run("--mixer", "mosaic", "--dataset", "made_unlabelled")[0] == 0
+    assert titles(figures[1]) == []
+
+
 @pytest.mark.parametrize(("size", "pixels"), [([], 128), (["--size", "40"], 40)])
 def test_images_of_many_sizes_and_fewer_than_asked_for(run, figures, size, pixels):
     code, _, err = run("--dataset", "made_photos", *size, "--examples", "50")
@@ -264,6 +277,7 @@ def test_what_cannot_be_previewed(run, tmp_path, options, message):
         (["--out", "nowhere/mix.png"], "there is no folder nowhere"),
         (["--out", "mix.txt"], "must end in .png, .pdf or .svg"),
         (["--mixer", "resizemix", "--alpha", "1"], "resizemix has none"),
+        (["--mixer", "mosaic", "--alpha", "1"], "mosaic has none"),
         (["--images", "nowhere"], "--images nowhere: there is no such folder"),
         (["--images", ".", "--split", "test"], "--split and --data-dir are for"),
         (["--images", ".", "--dataset", "cifar10"], "not allowed with argument"),

@@ -128,7 +128,8 @@ def batch(
     )
     size, count = len(feature), min(examples, len(feature))
     lam = _lam(lam, size, targets)
-    names = _names(class_names, [one.name for one in (*targets, *objects)])
+    known = [target.name for target in targets] + [boxes.name for boxes in objects]
+    names = _names(class_names, known)
     kind, values = _values(feature[:count], kind)
     if objects and kind != "image":
         raise ValueError(

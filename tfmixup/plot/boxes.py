@@ -19,6 +19,7 @@ __all__ = ["Boxes", "boxes_of", "draw_boxes", "keys_of_boxes"]
 _WIDTH = (0.5, 2.0)  # of a line, in points, for weights 0 and 1
 _EDGE = 1.2  # how much wider the dark line behind it is
 _FONT = 6.0  # points
+_COLOURS = 8  # of matplotlib's "Set2"
 
 
 class Boxes(NamedTuple):
@@ -64,10 +65,11 @@ def _read(name: Any, objects: dict[str, Any], box_format: str | None) -> Boxes:
     labels = _dense(objects[labels_key], tf.int64)
     boxes = _dense(objects[boxes_key], tf.float64)
     weights = _dense(objects.get("weight", tf.ones_like(labels)), tf.float64)
-    if boxes.shape != (*labels.shape, 4) or weights.shape != labels.shape:
+    shape = labels.shape
+    if len(shape) != 2 or boxes.shape != (*shape, 4) or weights.shape != shape:
         raise ValueError(
             "boxes must be of shape (batch, boxes, 4), and their labels and weights "
-            f"(batch, boxes), got {boxes.shape}, {labels.shape} and {weights.shape}. "
+            f"(batch, boxes), got {boxes.shape}, {shape} and {weights.shape}. "
             "Call dataset.batch(...) or dataset.ragged_batch(...), or leave them out: "
             "target_keys=..."
         )
@@ -105,7 +107,7 @@ def draw_boxes(
             f"class_names has {len(names)} entries, and boxes have the label {most}. "
             "Name every class, in the order of their ids."
         )
-    colours = matplotlib.colormaps["Set2"].colors
+    colours = matplotlib.colormaps["Set2"](range(_COLOURS))
     for k, axes in enumerate(row):
         for n, c in enumerate(boxes.labels[k]):
             if c == -1:
@@ -115,7 +117,7 @@ def draw_boxes(
             low, high = (ends * size if boxes.relative else ends) - 0.5
             weight = 1.0 if boxes.weights is None else boxes.weights[k, n]
             width = _WIDTH[0] + (_WIDTH[1] - _WIDTH[0]) * min(max(weight, 0), 1)
-            colour = colours[c % len(colours)]
+            colour = colours[c % _COLOURS]
             patch = Rectangle(
                 low[::-1],
                 *(high - low)[::-1],
