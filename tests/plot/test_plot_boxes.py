@@ -59,6 +59,9 @@ def test_boxes_are_where_they_must_be(box_format):
     assert texts(figure.axes[0]) == [("ant", 4, 2), ("cat", 0, 0)]
     # The row of label -1 is no box.
     assert rectangles(figure.axes[1])[0] == [(30, 5, 40, 10)]
+    # Text is above its box if there is room.
+    aligned = [t.get_verticalalignment() for a in figure.axes for t in a.texts]
+    assert aligned == ["top", "top", "bottom"]
     assert titles(figure) == []
 
 

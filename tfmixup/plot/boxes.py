@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfmixup import checks
 from tfmixup.box_formats import FORMATS, is_relative, to_corners
+from tfmixup.box_rows import BOXES, LABELS
 from tfmixup.elements import WHOLE, Parts
 from tfmixup.objects import taken
 from tfmixup.plot.masks import short_name
@@ -19,6 +20,7 @@ __all__ = ["Boxes", "boxes_of", "draw_boxes", "keys_of_boxes"]
 _WIDTH = (0.5, 2.0)  # of a line, in points, for weights 0 and 1
 _EDGE = 1.2  # how much wider the dark line behind it is
 _FONT = 6.0  # points
+_ROOM = 0.06  # the height of such a text, as a share of an image's width
 _COLOURS = 8  # of matplotlib's "Set2"
 
 
@@ -51,8 +53,7 @@ def boxes_of(objects: dict[str, Any] | None, box_format: str | None) -> list[Box
 
 def _read(name: Any, objects: dict[str, Any], box_format: str | None) -> Boxes:
     boxes_key, labels_key = (
-        next(key for key in keys if key in objects)
-        for keys in (("bbox", "boxes"), ("label", "labels"))
+        next(key for key in keys if key in objects) for keys in (BOXES, LABELS)
     )
     if box_format is None:
         if boxes_key != "bbox":
@@ -132,7 +133,8 @@ def draw_boxes(
                 *low[::-1],
                 text if boxes.weights is None else f"{text} {weight:.2f}",
                 fontsize=_FONT,
-                verticalalignment="top",
+                # Above the box, if there is room, so that it covers no pixel of it.
+                verticalalignment="bottom" if low[0] > _ROOM * size[1] else "top",
                 clip_on=True,
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
             )
