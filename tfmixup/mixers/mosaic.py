@@ -84,7 +84,8 @@ class Mosaic(Options, Mixer):
 
     Examples:
       >>> mixer = Mosaic(target_keys=("objects",), max_boxes=8)
-      >>> boxes = {"bbox": tf.constant([[[0.0, 0, 1, 1]]] * 4), "label": [[3]] * 4}
+      >>> bbox, label = tf.constant([[[0.0, 0, 1, 1]]] * 4), tf.fill([4, 1], 3)
+      >>> boxes = {"bbox": bbox, "label": label}
       >>> mixed = mixer({"image": tf.zeros([4, 64, 64, 3]), "objects": boxes})
       >>> mixed["objects"]["bbox"].shape, mixed["objects"]["label"][0, :4].numpy()
       (TensorShape([4, 8, 4]), array([3, 3, 3, 3], dtype=int32))
