@@ -1,0 +1,316 @@
+"""Boxes that cannot be mixed are refused, by their specs or by their values."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmixup
+
+OPTIONS = {"target_keys": ("objects",), "max_boxes": 3, "jit_compile": False}
+MIXER = tfmixup.MixUp(1.0, **OPTIONS)
+IMAGE = np.zeros([2, 6, 8, 3], np.float32)
+BOX = [0.0, 0.25, 0.5, 1.0]
+SPEC = {"image": tf.TensorSpec([2, 6, 8, 3])}
+
+
+def batch(boxes=((BOX,), (BOX,)), labels=((1,), (2,)), **keys):
+    objects = {"bbox": np.float32(boxes), "label": np.array(labels)}
+    return {"image": IMAGE, "objects": {**objects, **keys}}
+
+
+def ragged(*counts):
+    """Boxes and labels of images with these many."""
+
+    def rows(count, value):
+        return tf.RaggedTensor.from_row_lengths([value] * sum(count), count)
+
+    return [rows(counts, BOX), rows(counts, 1)]
+
+
+# By their specs ---------------------------------------------------------------------
+
+
+def objects(boxes=(2, 5, 4), labels=(2, 5), dtype="int64", key="bbox", **others):
+    spec = {key: tf.TensorSpec(boxes), "label": tf.TensorSpec(labels, dtype)}
+    return {**SPEC, "objects": {**spec, **others}}
+
+
+ROWS = (2, 5)
+SPECS = {
+    "integers": (
+        objects()
+        | {
+            "objects": {
+                "bbox": tf.TensorSpec([2, 5, 4], tf.int32),
+                "label": tf.TensorSpec(ROWS, tf.int64),
+            }
+        },
+        r"objects\['bbox'\] must be floats of shape \(batch, boxes, 4\), got int32",
+    ),
+    "five numbers": (
+        objects(boxes=[2, 5, 5]),
+        r"objects\['bbox'\] must be floats of shape \(batch, boxes, 4\), got float3",
+    ),
+    "no format": (
+        objects(key="boxes"),
+        r"objects\['boxes'\] needs box_format=.*: one of 'rel_yxyx', 'rel_xyxy'",
+    ),
+    "unlike lengths": (
+        objects(labels=(2, 4)),
+        r"each box must have one entry under every key of objects\['bbox'\]'s dict, "
+        "got bbox: 5, label: 4",
+    ),
+    "bytes as labels": (
+        objects(dtype="uint8"),
+        r"objects\['label'\] must be class ids \(batch, boxes\) of a dtype that can "
+        "hold -1, .* got uint8.* Cast class ids to int32",
+    ),
+    "one-hot labels": (
+        objects(labels=(2, 5, 7), dtype="float32"),
+        r"objects\['label'\] must be class ids \(batch, boxes\)",
+    ),
+    "integer weights": (
+        objects(weight=tf.TensorSpec(ROWS, tf.int32)),
+        r"objects\['weight'\] must be floats \(batch, boxes\), one for each box",
+    ),
+    "a key for the image": (
+        objects(area=tf.TensorSpec([2])),
+        r"objects\['area'\] must have one entry for each box, \(batch, boxes, ...\)",
+    ),
+    "a nested key": (
+        objects(mask={"rle": tf.TensorSpec(ROWS)}),
+        r"objects\['mask'\] must be a tensor, dense or ragged, got dict",
+    ),
+    "sparse": (
+        objects(mask=tf.SparseTensorSpec([2, 5])),
+        r"objects\['mask'\] must be a tensor, dense or ragged, got SparseTensorSpec",
+    ),
+    "other number of images": (
+        objects(boxes=(3, 5, 4), labels=(3, 5)),
+        r"each image must have one row of boxes, got float32\(3, 5, 4\) beside float32",
+    ),
+    "sample weights": (
+        {**objects(), "sample_weight": tf.TensorSpec([2])},
+        "sample_weight belongs to labels of whole images.*a key 'weight' beside the bo",
+    ),
+    "no boxes": (
+        {**SPEC, "objects": tf.TensorSpec([2, 4])},
+        r"max_boxes=3 is for boxes, and the targets have no dict of boxes \('bbox' or ",
+    ),
+    "boxes without labels": (
+        {**SPEC, "objects": {"bbox": tf.TensorSpec([2, 5, 4])}},
+        "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
+    ),
+    "two keys of boxes": (
+        objects(boxes_=1)
+        if False
+        else objects()
+        | {"objects": {**objects()["objects"], "boxes": tf.TensorSpec([2, 5, 4])}},
+        "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
+    ),
+    "a series": (
+        {**objects(), "image": tf.TensorSpec([2, 6, 8])},
+        r"boxes need one image, \(batch, height, width, channels\), beside them, got "
+        r"float32\(2, 6, 8\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPECS)
+def test_specs(case):
+    spec, message = SPECS[case]
+    with pytest.raises((TypeError, ValueError), match=f"(?s){message}"):
+        MIXER.plan(spec)
+
+
+def test_that_the_first_line_names_who_refuses():
+    spec, _ = SPECS["bytes as labels"]
+    dataset = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=spec)
+    with pytest.raises(ValueError, match=r"^tfmixup\.in_batch: objects\['label'\] mu"):
+        dataset.apply(tfmixup.in_batch(MIXER))
+
+
+@pytest.mark.parametrize(
+    ("mixer", "label"),
+    [
+        (tfmixup.Remix([3, 1], target_keys=("label", "objects"), max_boxes=3), "int32"),
+        (tfmixup.CMixup(1.0, target_keys=("label", "objects"), max_boxes=3), "float32"),
+        (tfmixup.ResizeMix(**OPTIONS), None),
+        (tfmixup.RandomChoice([MIXER, tfmixup.ResizeMix(**OPTIONS)]), None),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_mixers_that_cannot_mix_boxes(mixer, label):
+    spec = objects()
+    if label is not None:
+        spec["label"] = tf.TensorSpec([2], label)
+    message = "this mixer cannot mix boxes. Use tfmixup.MixUp, tfmixup.CutMix or tfmix"
+    with pytest.raises(ValueError, match=message):
+        mixer.plan(spec)
+
+
+def test_sounds_have_no_boxes():
+    mixer = tfmixup.BetweenClass(16_000, feature_keys=("image",), **OPTIONS)
+    with pytest.raises(ValueError, match="BetweenClass mixes waveforms"):
+        mixer.plan(objects())
+
+
+def test_axes_that_are_not_height_and_width():
+    mixer = tfmixup.CutMix(axes=(1,), **OPTIONS)
+    message = r"axes=\(1,\) are not height and width, which boxes need"
+    with pytest.raises(ValueError, match=message):
+        mixer.plan(objects())
+
+
+@pytest.mark.parametrize("targets", ["pair", "union"])
+def test_kinds_of_labels_that_boxes_do_not_have(targets):
+    mixer = tfmixup.MixUp(targets=targets, **OPTIONS)
+    message = f"targets='{targets}' is for labels of whole images, and the elements ha"
+    with pytest.raises(ValueError, match=message):
+        mixer.plan(objects())
+
+
+def test_a_model_does_not_mix_boxes():
+    model = keras.Sequential([keras.Input([6, 8, 3]), keras.layers.Flatten()])
+    message = "max_boxes=3 is for boxes, which are mixed in the pipeline and not in th"
+    with pytest.raises(ValueError, match=message):
+        tfmixup.keras.MixingModel(model, MIXER)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_boxes": 0}, "max_boxes must be .*got 0"),
+        ({"max_boxes": 2.5}, "max_boxes must be an integer, got 2.5"),
+        (
+            {"box_format": "xyxy"},
+            "box_format and box_weights are for boxes, which need",
+        ),
+        ({"box_weights": False}, "box_format and box_weights are for boxes, which nee"),
+        (
+            {"box_weights": 1, "max_boxes": 3},
+            "box_weights must be True or False, got 1",
+        ),
+        (
+            {"box_format": "yxhw", "max_boxes": 3},
+            "box_format must be one of 'rel_yxyx', .*'center_yxhw'; got 'yxhw'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [tfmixup.MixUp, tfmixup.Mosaic])
+def test_arguments(kind, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        kind(**arguments)
+
+
+def test_mixers_of_a_choice_must_agree_in_boxes():
+    other = tfmixup.CutMix(**{**OPTIONS, "max_boxes": 4})
+    with pytest.raises(ValueError, match="mixers must agree in max_boxes"):
+        tfmixup.RandomChoice([MIXER, other])
+
+
+# By their values --------------------------------------------------------------------
+
+OUTSIDE = "boxes must be inside the image, from 0 to {}, with the minimum before the m"
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("box", "box_format", "message"),
+    [
+        ([0, 0, 1.01, 1], None, OUTSIDE.format("1")),
+        ([-0.01, 0, 1, 1], None, OUTSIDE.format("1")),
+        ([0, 0, 0.5, 1.01], "rel_yxyx", OUTSIDE.format("1")),
+        ([0, 0.6, 1, 0.5], None, OUTSIDE.format("1")),
+        ([0.6, 0, 0.5, 1], None, OUTSIDE.format("1")),
+        ([0, 0, NAN, 1], None, OUTSIDE.format("1")),
+        ([NAN, 0, 1, 1], None, OUTSIDE.format("1")),
+        ([0, 0, 8, 6], None, OUTSIDE.format("1")),  # pixels, and not named so
+        ([0, 0, 8, 6], "yxyx", OUTSIDE.format("the image's size")),
+        ([0, 0, 6, 8], "xyxy", OUTSIDE.format("the image's size")),
+        ([5, 1, 4, 3], "xywh", OUTSIDE.format("the image's size")),
+        ([0.5, 0.5, 1.1, 1], "rel_center_xywh", OUTSIDE.format("1")),
+        ([2, 2, -1, 2], "center_yxhw", OUTSIDE.format("the image's size")),
+    ],
+)
+def test_boxes_that_cannot_be(box, box_format, message):
+    for kind in (tfmixup.MixUp, tfmixup.Mosaic):
+        mixer = kind(**OPTIONS, box_format=box_format)
+        bad, fine = [box, [-1.0] * 4], [[-1.0] * 4] * 2
+        element = batch([bad, fine], [[1, -1], [-1, -1]])
+        message_of = rf"tfmixup\.{kind.__name__}: {message}(?s:.*)The first"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message_of):
+            mixer(element, seed=[1, 2])
+        other = batch([fine, fine], [[-1, -1]] * 2)
+        params = mixer.sample(2, [1, 2])
+        for pair in ((element, other), (other, element)):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=message_of):
+                mixer.apply(*pair, params)
+
+
+def test_boxes_on_the_border_are_fine():
+    """Rounding may carry them across."""
+    edge = np.float32(1 + 1e-5)
+    got = MIXER(batch([[[0, 0, edge, 1]], [[-1e-5, 0, 0.5, 0.5]]]), seed=[1, 2])
+    assert np.sum(got["objects"]["label"] != -1) == 4
+    # Rows without a box may hold anything.
+    got = MIXER(batch([[[7, NAN, 3, 1]], [BOX]], [[-1], [2]]), seed=[1, 2])
+    np.testing.assert_array_equal(got["objects"]["label"], [[2, -1, -1]] * 2)
+
+
+@pytest.mark.parametrize("label", [-2, -255])
+def test_labels_below_minus_one(label):
+    message = "labels of boxes must be class ids from 0 on, or -1 in rows without a box"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message) as caught:
+        MIXER(batch(labels=[[1], [label]]), seed=[1, 2])
+    assert str(label) in str(caught.value)
+
+
+def test_more_boxes_than_there_is_room_for():
+    boxes, labels = ragged(1, 4)
+    element = {"image": IMAGE, "objects": {"bbox": boxes, "label": labels}}
+    message = r"(?s)tfmixup\.MixUp: an image has more boxes than max_boxes=3.*1,? 4"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        MIXER(element, seed=[1, 2])
+    # Each for itself has room.
+    boxes, labels = ragged(2, 2)
+    element = {"image": IMAGE, "objects": {"bbox": boxes, "label": labels}}
+    message = r"(?s)a mixture has more boxes than max_boxes=3.*four for Mosaic.*4,? 4"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        MIXER(element, seed=[1, 2])
+    got = tfmixup.MixUp(**{**OPTIONS, "max_boxes": 4})(element, seed=[1, 2])
+    np.testing.assert_array_equal(got["objects"]["label"], np.ones([2, 4]))
+    # In pipelines too, which two_streams and from_tensors check at their own places.
+    dataset = tf.data.Dataset.from_tensor_slices(element)
+    dense = tf.nest.map_structure(
+        lambda t: t.to_tensor() if isinstance(t, tf.RaggedTensor) else t, element
+    )
+    for pipeline in (
+        dataset.apply(tfmixup.two_streams(MIXER, 2)),
+        tfmixup.from_tensors(dense, MIXER, 2),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a mixture has more"):
+            list(pipeline)
+
+
+def test_numbers_of_labels_and_boxes_that_differ():
+    boxes, labels = ragged(2, 1)[0], ragged(1, 1)[1]
+    element = {"image": IMAGE, "objects": {"bbox": boxes, "label": labels}}
+    message = "each box must have one entry under every key beside it, but in this ba"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        MIXER(element, seed=[1, 2])
+    dataset = tf.data.Dataset.from_tensor_slices(element)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(dataset.apply(tfmixup.two_streams(MIXER, 2)))
+
+
+def test_rows_that_differ_where_the_longest_do_not():
+    """Padding would hide that a box of image 0 has no label."""
+    element = {
+        "image": IMAGE,
+        "objects": {"bbox": ragged(2, 2)[0], "label": ragged(1, 2)[1]},
+    }
+    message = "each box must have one entry under every key beside it, but in this ba"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        tfmixup.MixUp(**{**OPTIONS, "max_boxes": 9})(element, seed=[1, 2])
