@@ -30,6 +30,7 @@ MIXERS = [
     Own(num_classes=CLASSES),
     tfmixup.CutMix(num_classes=CLASSES),
     tfmixup.ResizeMix(num_classes=CLASSES),
+    tfmixup.Mosaic(num_classes=CLASSES),
     tfmixup.Remix(num_classes=CLASSES, class_counts=[1, 2, 3]),
     tfmixup.CMixup(1.0),
     tfmixup.RandomChoice([MIXER, tfmixup.CutMix(num_classes=CLASSES)]),

@@ -18,6 +18,7 @@ MIXERS = {
     "MixUp": {"alpha": (FIFTH, 0.2), "lam_range": ((FIFTH, HALF), (0.2, 0.5))},
     "CutMix": {"alpha": (np.int8(3), 3)},
     "ResizeMix": {"scale": ((FIFTH, np.float64(0.5)), (0.2, 0.5))},
+    "Mosaic": {"centre_range": ((FIFTH, np.float64(0.5)), (0.2, 0.5))},
     "Remix": {"class_counts": ([Fraction(3), 1], [3, 1]), "tau": (HALF, 0.5)},
     "BetweenClass": {"sample_rate": (np.int16(16000), 16000)},
     "RandomChoice": {"weights": ((FIFTH, np.uint8(1)), (0.2, 1))},

@@ -13,6 +13,7 @@ MIXERS = {
     "CMixup": tfmixup.CMixup(bandwidth=1.0),
     "CutMix": tfmixup.CutMix(1.0),
     "ResizeMix": tfmixup.ResizeMix(),
+    "Mosaic": tfmixup.Mosaic(),
     "RandomChoice": tfmixup.RandomChoice(
         [tfmixup.MixUp(1.0), tfmixup.CutMix(1.0)], per="example"
     ),

@@ -31,8 +31,8 @@ def ragged(*counts):
 # By their specs ---------------------------------------------------------------------
 
 
-def objects(boxes=(2, 5, 4), labels=(2, 5), dtype="int64", key="bbox", **others):
-    spec = {key: tf.TensorSpec(boxes), "label": tf.TensorSpec(labels, dtype)}
+def objects(shape=(2, 5, 4), labels=(2, 5), dtype="int64", key="bbox", **others):
+    spec = {key: tf.TensorSpec(shape), "label": tf.TensorSpec(labels, dtype)}
     return {**SPEC, "objects": {**spec, **others}}
 
 
@@ -49,7 +49,7 @@ SPECS = {
         r"objects\['bbox'\] must be floats of shape \(batch, boxes, 4\), got int32",
     ),
     "five numbers": (
-        objects(boxes=[2, 5, 5]),
+        objects(shape=[2, 5, 5]),
         r"objects\['bbox'\] must be floats of shape \(batch, boxes, 4\), got float3",
     ),
     "no format": (
@@ -87,7 +87,7 @@ SPECS = {
         r"objects\['mask'\] must be a tensor, dense or ragged, got SparseTensorSpec",
     ),
     "other number of images": (
-        objects(boxes=(3, 5, 4), labels=(3, 5)),
+        objects(shape=(3, 5, 4), labels=(3, 5)),
         r"each image must have one row of boxes, got float32\(3, 5, 4\) beside float32",
     ),
     "sample weights": (
@@ -103,10 +103,7 @@ SPECS = {
         "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
     ),
     "two keys of boxes": (
-        objects(boxes_=1)
-        if False
-        else objects()
-        | {"objects": {**objects()["objects"], "boxes": tf.TensorSpec([2, 5, 4])}},
+        objects(boxes=tf.TensorSpec([2, 5, 4])),
         "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
     ),
     "a series": (

@@ -26,6 +26,7 @@ MIXERS = [
     ),
     tfmixup.CutMix(axes=(1,), probability=0.5, targets="pair"),
     tfmixup.ResizeMix(num_classes=3, scale=(0.2, 0.4)),
+    tfmixup.Mosaic((0.1, 0.9), max_boxes=9, box_format="xyxy", min_visible=0.3),
     tfmixup.BetweenClass(16_000, keep_keys=["id"]),
     tfmixup.CMixup(bandwidth=0.5),
     tfmixup.Remix([10, 20, 30], num_classes=3),

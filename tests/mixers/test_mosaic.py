@@ -120,7 +120,13 @@ def test_sample_weights_follow_their_images(jit):
         w = {"label": examples[k], "depth": pixels[k], "map": examples[k]}
         return x[k], y, w
 
-    _, label, weight = mixer.apply(batch(0), batch(1), PARAMS)
+    own, (_, label, weight) = mixer.apply(batch(0), batch(1), PARAMS, keep_first=True)
+    for key, each in own[2].items():
+        assert each.shape == weight[key].shape
+        np.testing.assert_array_equal(
+            np.mean(each.numpy().reshape(N, -1), axis=1),
+            batch(0)[2][key].reshape(N, -1).mean(axis=1),
+        )
     np.testing.assert_array_equal(weight["depth"], mosaic(*pixels))
     np.testing.assert_array_equal(label["depth"], mosaic(*depth))
     # The weight of an example becomes one of each of its pixels. A label of weight 0

@@ -80,11 +80,12 @@ def test_a_mixer_that_knows_integers_takes_them():
     "mixer",
     [
         tfmixup.CutMix(num_classes=4),
+        tfmixup.Mosaic(num_classes=4),
         tfmixup.RandomChoice(
             [tfmixup.MixUp(num_classes=4), tfmixup.ResizeMix(num_classes=4)]
         ),
     ],
-    ids=["one", "choice"],
+    ids=["one", "four", "choice"],
 )
 def test_a_used_mixer_is_copied_and_pickled_as_a_new_one(mixer):
     images, ids = np.random.default_rng(0).random([4, 6, 6, 1]), np.arange(4)

@@ -447,7 +447,7 @@ def test_sizes_of_images_masks_and_weights():
 # Refusals ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [tfmixup.CutMix, tfmixup.ResizeMix])
+@pytest.mark.parametrize("kind", [tfmixup.CutMix, tfmixup.ResizeMix, tfmixup.Mosaic])
 @pytest.mark.parametrize(
     ("axes", "error", "message"),
     [

@@ -145,6 +145,7 @@ def test_a_choice_of_mixers_that_are_off_is_off():
         ("target_keys", (("label",), ("mask",))),
         ("length_keys", ((), ("length",))),
         ("keep_keys", ((), ("id",))),
+        ("max_boxes", (4, 5)),
         ("dtype", ("float32", "uint8")),
         ("jit_compile", ("auto", True)),
     ],

@@ -212,6 +212,7 @@ CALLS = {
     tfmixup.MixUp: {},
     tfmixup.CutMix: {},
     tfmixup.ResizeMix: {},
+    tfmixup.Mosaic: {},
     tfmixup.BetweenClass: {"sample_rate": 16_000},
     tfmixup.Remix: {"class_counts": [5, 3]},
     tfmixup.CMixup: {"bandwidth": 1.0},
