@@ -311,3 +311,24 @@ def test_rows_that_differ_where_the_longest_do_not():
     message = "each box must have one entry under every key beside it, but in this ba"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         tfmixup.MixUp(**{**OPTIONS, "max_boxes": 9})(element, seed=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (batch(id=np.zeros([2, 1])), "structures differ"),
+        (batch(labels=np.ones([2, 1], np.float32)), "float32 is not int64"),
+        (
+            {"image": IMAGE, "objects": {"bbox": np.ones([2, 1, 4])}},
+            "structures differ",
+        ),
+        (batch(np.ones([3, 1, 4]), np.ones([3, 1], int)), r"\(3, None, 4\) is not \(2"),
+    ],
+)
+def test_a_second_batch_of_other_boxes(second, message):
+    params = MIXER.sample(2, [1, 2])
+    message = rf"^tfmixup\.MixUp: the second batch must yield .*{message}"
+    with pytest.raises(ValueError, match=message):
+        MIXER.apply(batch(), second, params)
+    fine = batch([[BOX, BOX]] * 2, [[1, -1]] * 2)  # another number of boxes
+    assert MIXER.apply(batch(), fine, params)["objects"]["bbox"].shape == [2, 3, 4]

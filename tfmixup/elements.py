@@ -38,6 +38,7 @@ __all__ = [
     "map_nest",
     "map_parts",
     "never_convert",
+    "of_any_number",
     "of_element",
     "spec_of",
     "split",
@@ -281,6 +282,17 @@ def static_but_batch(parts: Parts) -> bool:
 def describe(spec: Any) -> str:
     """Dtype and shape for a message, such as "float32(None, 8)"."""
     return f"{spec.dtype.name}{spec.shape}"
+
+
+def of_any_number(parts: Parts) -> Parts:
+    """The parts, with specs of boxes that leave open how many an image has."""
+
+    def spec(one: Any) -> Any:
+        shape = one.shape.as_list()
+        shape[1:2] = [None] * len(shape[1:2])
+        return tf.TensorSpec(shape, one.dtype)
+
+    return parts._replace(objects=map_nest(spec, parts.objects))
 
 
 def check_same_spec(name: str, first: Any, second: Any) -> None:

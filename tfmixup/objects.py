@@ -107,10 +107,10 @@ class Objects:
         image = tf.nest.flatten(spec.features)[0]
         for one in tf.nest.flatten(spec.objects):
             if not one.shape[:1].is_compatible_with(image.shape[:1]):
+                came = " beside ".join(map(elements.describe, (one, image)))
                 raise ValueError(
-                    f"each image must have one row of boxes, got "
-                    f"{elements.describe(one)} beside {elements.describe(image)}. "
-                    "Take images and boxes from the same batch." + see_docs("detection")
+                    f"each image must have one row of boxes, got {came}. Take images "
+                    "and boxes from one batch." + see_docs("detection")
                 )
 
     def check_padding(self) -> None:

@@ -307,9 +307,8 @@ class Mixer(abc.ABC):
         parts = elements.to_tensors(self.split(first))
         plan = self.plan_of(parts)
         other = elements.to_tensors(self.split(second))
-        # The number of boxes may differ between two batches.
-        specs_of_both = (one._replace(objects=None) for one in (parts, other))
-        elements.check_same_spec("the second batch", *specs_of_both)
+        both = map(elements.of_any_number, (parts, other))
+        elements.check_same_spec("the second batch", *both)
         params = draw(elements.batch_size(parts))
         return plan.joined(*plan.mix(parts, other, params, keep_first), first)
 
