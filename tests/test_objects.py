@@ -225,6 +225,7 @@ def test_layouts_of_keras_and_tuples(kind, jit):
 
     def keras_like(element):
         boxes = {renamed.get(k, k): v for k, v in element["objects"].items()}
+        boxes["labels"] = tf.cast(boxes["labels"], tf.float32)  # as Keras has them
         return {"images": element["image"], "bounding_boxes": boxes}
 
     dataset = examples(box_format="xywh").map(keras_like)
@@ -256,30 +257,37 @@ def test_layouts_of_keras_and_tuples(kind, jit):
     assert compared >= C
 
 
-@pytest.mark.parametrize("box_format", ["rel_center_xywh", "center_yxhw", "yxyx"])
-def test_formats(box_format):
+@pytest.mark.parametrize(
+    ("box_format", "dtype"),
+    [("rel_center_xywh", "float64"), ("center_yxhw", "float16"), ("yxyx", "bfloat16")],
+)
+def test_formats_and_dtypes(box_format, dtype):
     relative = box_format.startswith("rel")
     unit = (HEIGHT, WIDTH) if relative else (1, 1)
     options = {**OPTIONS, "box_format": box_format}
+    given = [
+        ragged(images, scenes, box_format)
+        for images, scenes in ((IMAGES, SCENES), (OTHERS, OTHER_SCENES))
+    ]
+    for one in given:
+        one["objects"]["bbox"] = tf.cast(one["objects"]["bbox"], dtype)
     for mixer in (
         tfmixup.MixUp(1.0, **options),
         tfmixup.CutMix(min_visible=0.0, **options),
         tfmixup.Mosaic(min_visible=0.0, **options),
     ):
-        one, other = (
-            ragged(images, scenes, box_format)
-            for images, scenes in ((IMAGES, SCENES), (OTHERS, OTHER_SCENES))
-        )
-        mixed = mixer.apply(one, other, mixer.sample(N, [1, 2]))
+        mixed = mixer.apply(*given, mixer.sample(N, [1, 2]))
         boxes, there = mixed["objects"]["bbox"], mixed["objects"]["label"] != -1
+        assert boxes.dtype == dtype
         corners = keras.utils.bounding_boxes.convert_format(
-            boxes,
+            tf.cast(boxes, tf.float32),
             box_format,
             "rel_yxyx" if relative else "yxyx",
             height=HEIGHT,
             width=WIDTH,
         )
-        mixed["objects"]["bbox"] = tf.where(there[..., None], corners, boxes)
+        kept = tf.where(there[..., None], corners, tf.cast(boxes, tf.float32))
+        mixed["objects"]["bbox"] = kept
         check_batches([mixed], least=C, unit=unit)
 
 
