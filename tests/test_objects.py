@@ -5,6 +5,8 @@ pixels of channel c say where the box must be, how much of it is left and how he
 is. Boxes are whole pixels, so that all this is exact.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -361,6 +363,26 @@ def test_labels_of_whole_images_beside_boxes():
         want = type(mixer)(num_classes=N).apply(*without, params)
         np.testing.assert_allclose(got["file"], want["label"], atol=1e-6)
         check_batches([got], least=C, min_visible=0.0 if kind == tfmixup.MixUp else 0.1)
+
+
+def test_two_kinds_of_boxes():
+    mixer = tfmixup.CutMix(min_visible=0.0, **OPTIONS)
+    both = dataclasses.replace(mixer, target_keys=("objects", "parts"))
+    elements = [ragged(), ragged(OTHERS, OTHER_SCENES)]
+    params = mixer.sample(N, [1, 2])
+    alone = mixer.apply(*elements, params)["objects"]
+    parts = [
+        {"bbox": e["objects"]["bbox"], "label": e["objects"]["label"] + 7}
+        for e in elements
+    ]
+    two = [{**e, "parts": part} for e, part in zip(elements, parts)]
+    got = both.apply(*two, params)
+    tf.nest.map_structure(np.testing.assert_array_equal, got["objects"], alone)
+    np.testing.assert_array_equal(got["parts"]["bbox"], alone["bbox"])
+    shifted = np.where(alone["label"] == -1, -1, alone["label"] + 7)
+    np.testing.assert_array_equal(got["parts"]["label"], shifted)
+    # This one has no weights of its own, and a box of CutMix weighs 1.
+    np.testing.assert_array_equal(got["parts"]["weight"], alone["label"] != -1)
 
 
 def test_a_chain_of_mosaic_and_mixup():

@@ -256,6 +256,18 @@ def test_boxes_on_the_border_are_fine():
     np.testing.assert_array_equal(got["objects"]["label"], [[2, -1, -1]] * 2)
 
 
+@pytest.mark.parametrize("front", [True, False])
+def test_height_and_width_are_known_apart(front):
+    """By the channels, if no axes are given."""
+    image = np.zeros([2, 3, 6, 9] if front else [2, 6, 9, 3], np.float32)
+    mixer = tfmixup.MixUp(**OPTIONS, box_format="xyxy")
+    wide = batch([[[0, 0, 9, 6]]] * 2) | {"image": image}
+    assert np.all(mixer(wide, seed=[1, 2])["objects"]["bbox"][0, 0] == [0, 0, 9, 6])
+    high = batch([[[0, 0, 6, 9]]] * 2) | {"image": image}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the image's size"):
+        mixer(high, seed=[1, 2])
+
+
 @pytest.mark.parametrize("label", [-2, -255])
 def test_labels_below_minus_one(label):
     message = "labels of boxes must be class ids from 0 on, or -1 in rows without a box"
