@@ -128,6 +128,15 @@ def test_that_the_first_line_names_who_refuses():
         dataset.apply(tfmixup.in_batch(MIXER))
 
 
+def test_batches_for_single_examples_and_the_other_way_round():
+    dataset = tf.data.Dataset.from_tensor_slices(batch())
+    message = "boxes need one image, .* in_batch batches, and two_streams single exam"
+    with pytest.raises(ValueError, match=message):
+        dataset.batch(2).apply(tfmixup.two_streams(MIXER, 2))
+    with pytest.raises(ValueError, match=message):
+        dataset.apply(tfmixup.in_batch(MIXER))
+
+
 @pytest.mark.parametrize(
     ("mixer", "label"),
     [

@@ -222,7 +222,8 @@ def _image_axes(mixer: Any, spec: Parts) -> tuple[int, int]:
         came = ", ".join(map(elements.describe, features))
         raise ValueError(
             "boxes need one image, (batch, height, width, channels), beside them, got "
-            f"{came}. Name the image alone in feature_keys." + see_docs("detection")
+            f"{came}. Name the image alone in feature_keys. Give in_batch batches, and "
+            "two_streams single examples." + see_docs("detection")
         )
     given = _axes(mixer)
     if given is None:
