@@ -67,6 +67,8 @@ class BoxRows:
         self._check_labels(spec[self.labels])
         self._check_weight(spec.get(_WEIGHT))
         self._check_counts(spec)
+        if _moves(mixer):
+            self._check_others(spec)
         self.format = self._format()
 
     def _path(self, name: str) -> str:
@@ -107,6 +109,19 @@ class BoxRows:
                 f"{self._path(self.boxes)}'s dict, got {came}. Take keys of other "
                 "things out." + see_docs("detection")
             )
+
+    def _check_others(self, spec: dict[str, Any]) -> None:
+        """Refuses what may lie in the image, as keypoints do, and cannot be moved."""
+        for name, one in spec.items():
+            known = name in (self.boxes, self.labels, _WEIGHT)
+            if not known and (one.shape.rank > 2 or one.dtype.is_floating):
+                raise ValueError(
+                    f"{self._path(name)} ({elements.describe(one)}) may be places in "
+                    "the image, such as keypoints or masks of single objects. "
+                    f"{self.name} moves or covers parts of images, and only boxes "
+                    "follow. Take the key out, or use tfmixup.MixUp."
+                    + see_docs("detection")
+                )
 
     def _format(self) -> str:
         if self.options.box_format is not None:
@@ -218,6 +233,11 @@ class BoxRows:
             "(keras.utils.bounding_boxes.convert_format); clip those that reach beyond "
             "the image. The first:"
         )
+        bad_zeros = (
+            f"{self.name}: this batch has boxes of four zeros, as padding makes them, "
+            "and their labels are not -1. Give Dataset.padded_batch padding_values "
+            "with -1 for the labels, or use Dataset.ragged_batch. The first label:"
+        )
         bad_label = (
             f"{self.name}: labels of boxes must be class ids from 0 on, or -1 in rows "
             "without a box, but this batch has others. The first:"
@@ -228,6 +248,7 @@ class BoxRows:
             )
             for fine, message, value in (
                 (none | within, bad_box, boxes),
+                (none | tf.reduce_any(boxes != 0, -1), bad_zeros, labels),
                 (none | (labels >= 0), bad_label, labels),
             )
         ]
@@ -282,6 +303,11 @@ class BoxRows:
         # Boxes that stay where they are keep their last bits.
         moved = tf.reduce_any(after != before, axis=-1, keepdims=True)
         return tf.where(moved, from_corners(after, self.format), boxes), seen
+
+
+def _moves(mixer: Any) -> bool:
+    """Whether a mixer, or one of several, moves pixels or covers them."""
+    return any(map(_moves, getattr(mixer, "mixers", ()))) or mixer.options.moves_pixels
 
 
 # How far a box may reach beyond the border, as a share of the image's size.
