@@ -130,9 +130,10 @@ def test_that_the_first_line_names_who_refuses():
 
 def test_batches_for_single_examples_and_the_other_way_round():
     dataset = tf.data.Dataset.from_tensor_slices(batch())
-    message = "boxes need one image, .* in_batch batches, and two_streams single exam"
+    message = "elements must be single examples, but they look batched: the boxes of 'o"
     with pytest.raises(ValueError, match=message):
         dataset.batch(2).apply(tfmixup.two_streams(MIXER, 2))
+    message = "boxes need one image, .* in_batch batches, and two_streams single exam"
     with pytest.raises(ValueError, match=message):
         dataset.apply(tfmixup.in_batch(MIXER))
 
@@ -275,6 +276,32 @@ def test_height_and_width_are_known_apart(front):
     high = batch([[[0, 0, 6, 9]]] * 2) | {"image": image}
     with pytest.raises(tf.errors.InvalidArgumentError, match="the image's size"):
         mixer(high, seed=[1, 2])
+
+
+@pytest.mark.parametrize("kind", [tfmixup.CutMix, tfmixup.Mosaic])
+def test_places_in_the_image_that_do_not_follow_it(kind):
+    points = tf.TensorSpec([2, 5, 7, 2])
+    several = [MIXER, kind(**OPTIONS)]
+    for mixer in (kind(**OPTIONS), tfmixup.RandomChoice(several)):
+        for name, spec in (("points", points), ("angle", tf.TensorSpec([2, 5]))):
+            with pytest.raises(ValueError, match=f"'{name}'. .* may be places in the"):
+                mixer.plan(objects(**{name: spec}))
+    MIXER.plan(objects(points=points))
+
+
+def test_boxes_of_padding_that_have_a_class():
+    boxes, labels = (rows.to_tensor() for rows in ragged(2, 1))
+    padded = {"image": IMAGE, "objects": {"bbox": boxes, "label": labels}}
+    message = "boxes of four zeros, as padding makes them, and their labels are not -1"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        MIXER(padded)
+
+
+def test_arrays_are_checked_at_once():
+    wrong = batch(boxes=((BOX,), ((0.0, 0.0, 2.0, 1.0),)))
+    message = "tensors has boxes that cannot be: .*boxes must be inside the image"
+    with pytest.raises(ValueError, match=message):
+        tfmixup.from_tensors(wrong, MIXER, 2)
 
 
 @pytest.mark.parametrize("label", [-2, -255])

@@ -209,7 +209,11 @@ class Mosaic(Options, Mixer):
     def partner_of(
         self, batch: Parts, params: MosaicParams, partner: tf.Tensor
     ) -> tf.Tensor:
-        """Partners whose two successors are not the example itself."""
+        """Partners whose two successors are not the example itself.
+
+        Of the partners that are given only the first counts: example i gets example i +
+        s, with s of this partner, and the two after it.
+        """
         size = tf.shape(partner)[0]
         shift = (partner[0] - 1) % tf.maximum(size - 3, 1) + 1
         return (tf.range(size) + shift) % size
