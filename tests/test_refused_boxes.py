@@ -278,6 +278,17 @@ def test_height_and_width_are_known_apart(front):
         mixer(high, seed=[1, 2])
 
 
+def test_boxes_whose_numbers_are_ragged():
+    boxes = tf.ragged.stack(
+        [np.zeros([2, 4], np.float32), np.zeros([1, 4], np.float32)]
+    )
+    element = {"image": IMAGE, "objects": {"bbox": boxes, "label": ragged(2, 1)[1]}}
+    dataset = tf.data.Dataset.from_tensor_slices(element)
+    message = "each box must have four numbers, but the boxes of 'objects' are Ragged"
+    with pytest.raises(ValueError, match=message):
+        dataset.apply(tfmixup.two_streams(MIXER, 2))
+
+
 @pytest.mark.parametrize("kind", [tfmixup.CutMix, tfmixup.Mosaic])
 def test_places_in_the_image_that_do_not_follow_it(kind):
     points = tf.TensorSpec([2, 5, 7, 2])
