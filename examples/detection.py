@@ -157,6 +157,31 @@ def load_voc(args: argparse.Namespace) -> Data:
     return Data(train, test, classes, MOST_OF_VOC)
 
 
+def shifted(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    """Moves each image and its boxes by up to a quarter of the size, anew each epoch.
+
+    What leaves the image is cut off, and a box is dropped if less than a tenth of it is
+    left. What comes into the image is black.
+    """
+
+    def shift(example: dict[str, Any], numbers: tf.Tensor) -> dict[str, Any]:
+        image, (boxes, labels) = example["image"], example["objects"].values()
+        size = np.array(image.shape[:2])
+        most = size // 4
+        by = tf.random.stateless_uniform([2], numbers, -most, most + 1, tf.int32)
+        room = tf.pad(image, [(n, n) for n in most] + [(0, 0)])
+        image = tf.slice(room, tf.concat([most - by, [0]], 0), image.shape)
+        moved = boxes + tf.cast(tf.tile(by / size, [2]), tf.float32)
+        clipped = tf.clip_by_value(moved, 0, 1)
+        areas = [tf.reduce_prod(b[:, 2:] - b[:, :2], -1) for b in (clipped, moved)]
+        seen = areas[0] >= 0.1 * areas[1]
+        objects = {"bbox": clipped[seen], "label": labels[seen]}
+        return {"image": image, "objects": objects}
+
+    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(dataset, numbers).map(shift, tf.data.AUTOTUNE)
+
+
 # Mixing -----------------------------------------------------------------------------
 
 
@@ -187,15 +212,16 @@ def methods(data: Data, args: argparse.Namespace, seed: int) -> dict[str, Stage]
 
 
 def training_batches(
-    data: Data, mix: Stage, plain: Stage, args: argparse.Namespace
+    data: Data, mix: Stage, plain: Stage, args: argparse.Namespace, seed: int
 ) -> tuple[tf.data.Dataset, int]:
     """All batches of a run, of which those of the last epochs are not mixed.
 
     Returns:
       (images, targets of cells), and the number of batches in an epoch.
     """
+    train = shifted(data.train, seed) if args.shift else data.train
     parts = [
-        data.train.apply(stage).map(
+        train.apply(stage).map(
             lambda batch: cell_targets(batch["image"], batch["objects"]),
             tf.data.AUTOTUNE,
         )
@@ -214,7 +240,7 @@ def training_batches(
 def run(data: Data, name: str, args: argparse.Namespace, seed: int) -> float:
     """Trains one network. Returns its mean average precision."""
     ways = methods(data, args, seed)
-    batches, steps = training_batches(data, ways[name], ways["no mixing"], args)
+    batches, steps = training_batches(data, ways[name], ways["no mixing"], args, seed)
     model = network(batches.element_spec[0].shape[1:], data.classes, seed)
     rate = keras.optimizers.schedules.CosineDecay(
         args.learning_rate, args.epochs * steps
@@ -262,6 +288,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--size", type=int, default=192, help="of photographs, in pixels (192)")
     add("--epochs", type=int, help="default: 60")
     add("--plain-epochs", type=int, help="the last ones, not mixed (default: 12)")
+    add(
+        "--shift",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="move images at random before they are mixed (default: yes)",
+    )
     add("--alpha", type=float, default=1.5, help="of MixUp (default: 1.5)")
     add("--batch-size", type=int, default=16, help="default: 16")
     add("--learning-rate", type=float, default=4e-3, help="of Adam (default: 4e-3)")

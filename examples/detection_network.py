@@ -88,6 +88,8 @@ def network(shape: Sequence[int | None], classes: int, seed: int) -> keras.Model
 
     image = keras.Input(shape)
     x = keras.layers.Rescaling(1 / 255)(image)
+    # Without fresh noise the network knows its few images by their own noise.
+    x = keras.layers.GaussianNoise(0.1, seed=seed)(x)
     for filters in (16, 32, 64):
         x = conv(x, filters, strides=2)
     for dilation in (1, 2, 1):

@@ -85,6 +85,53 @@ def test_scenes_have_the_layout_of_tfds_and_are_the_same_again(detection, prepar
     assert np.any(images[0] != images[1])
 
 
+def test_boxes_are_shifted_with_their_image(detection):
+    scenes = [detection.scene(drawn_digits(), np.random.default_rng(k)) for k in (4, 5)]
+    count = {"cut": 0, "dropped": 0}
+
+    def examples():
+        for image, boxes, labels in scenes:
+            yield {"image": image, "objects": {"bbox": boxes, "label": labels}}
+
+    spec = {
+        "image": tf.TensorSpec([96, 96, 1], tf.uint8),
+        "objects": {
+            "bbox": tf.TensorSpec([None, 4], tf.float32),
+            "label": tf.TensorSpec([None], tf.int64),
+        },
+    }
+    dataset = tf.data.Dataset.from_generator(examples, output_signature=spec)
+    made = list(detection.shifted(dataset.repeat(10), 3).as_numpy_iterator())
+    again = detection.shifted(dataset.repeat(10), 3).as_numpy_iterator()
+    places = set()
+    for k, (one, other) in enumerate(zip(made, again)):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+        image, boxes, labels = scenes[k % 2]
+        # The first row and column of the old image are where zeros end.
+        lit = one["image"][..., 0] > 0
+        down, right = (
+            int(np.argmax(lit.any(axis))) or int(np.argmax(lit.any(axis)[::-1])) * -1
+            for axis in (1, 0)
+        )
+        places.add((down, right))
+        assert max(abs(down), abs(right)) <= 24
+        want = np.zeros_like(image)
+        old = (slice(max(-n, 0), 96 - max(n, 0)) for n in (down, right))
+        new = (slice(max(n, 0), 96 + min(n, 0)) for n in (down, right))
+        want[tuple(new)] = image[tuple(old)]
+        np.testing.assert_array_equal(one["image"], want)
+        moved = boxes + np.array([down, right] * 2) / 96
+        clipped = np.clip(moved, 0, 1)
+        left = np.prod((clipped[:, 2:] - clipped[:, :2]), -1)
+        seen = left / np.prod(moved[:, 2:] - moved[:, :2], -1) >= 0.1
+        np.testing.assert_allclose(one["objects"]["bbox"], clipped[seen], atol=1e-6)
+        np.testing.assert_array_equal(one["objects"]["label"], labels[seen])
+        count["cut"] += np.any(clipped[seen] != moved[seen])
+        count["dropped"] += not seen.all()
+    assert len(places) > 15
+    assert min(count.values()) > 2
+
+
 # Targets and loss ------------------------------------------------------------------
 
 
@@ -215,14 +262,14 @@ def test_detections_of_all_images_are_sorted_together(parts):
 def test_the_last_epochs_are_not_mixed(detection, prepared):
     """And every way of mixing gives the network targets of one shape."""
     options = ["--quick", "--train-images", "8", "--batch-size", "4", "--epochs", "2"]
-    args = detection.parse([*options, "--test-images", "1"])
+    args = detection.parse([*options, "--test-images", "1", "--no-shift"])
     data = detection.load_scenes(args)
     ways = detection.methods(data, args, 0)
     assert list(ways) == NAMES
     known = {one["image"].numpy().tobytes() for one in data.train}
     for name in ("MixUp", "Mosaic, then MixUp"):
         batches, steps = detection.training_batches(
-            data, ways[name], ways["no mixing"], args
+            data, ways[name], ways["no mixing"], args, 0
         )
         assert steps == 2
         assert batches.element_spec[1].shape[1:] == [12, 12, 6]
@@ -242,7 +289,7 @@ def test_detection_runs(detection, prepared, capsys):
     assert "64 training images, 50 test images" in printed
     for name, values in results.items():
         assert len(values) == 2
-        assert 0 <= min(values)
+        assert min(values) >= 0
         assert max(values) <= 1
         assert f"seed 1  {name:<18}  mAP {values[1]:.3f}" in printed
         assert f"{name:<18}  " in printed.splitlines()[-3 + NAMES.index(name)]
@@ -259,7 +306,7 @@ def test_voc_of_tfds(detection):
         assert (len(data.train), len(data.test), data.classes) == (8, 4, 20)
         ways = detection.methods(data, args, 0)
         mixed, _ = detection.training_batches(
-            data, ways["MixUp or Mosaic"], ways["no mixing"], args
+            data, ways["MixUp or Mosaic"], ways["no mixing"], args, 0
         )
         images, cells = next(iter(mixed))
         assert images.shape == (4, 64, 64, 3)
