@@ -166,19 +166,22 @@ def shifted(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
 
     def shift(example: dict[str, Any], numbers: tf.Tensor) -> dict[str, Any]:
         image, (boxes, labels) = example["image"], example["objects"].values()
-        size = np.array(image.shape[:2])
+        size = np.array(image.shape[:2], np.float32)
         most = size // 4
-        by = tf.random.stateless_uniform([2], numbers, -most, most + 1, tf.int32)
-        room = tf.pad(image, [(n, n) for n in most] + [(0, 0)])
-        image = tf.slice(room, tf.concat([most - by, [0]], 0), image.shape)
-        moved = boxes + tf.cast(tf.tile(by / size, [2]), tf.float32)
+        by = tf.round(tf.random.stateless_uniform([2], numbers, -1, 1) * most)
+        room = tf.pad(image, [(n, n) for n in most.astype(int)] + [(0, 0)])
+        start = tf.concat([tf.cast(most - by, tf.int32), [0]], 0)
+        image = tf.slice(room, start, image.shape)
+        moved = boxes + tf.tile(by / size, [2])
         clipped = tf.clip_by_value(moved, 0, 1)
         areas = [tf.reduce_prod(b[:, 2:] - b[:, :2], -1) for b in (clipped, moved)]
         seen = areas[0] >= 0.1 * areas[1]
         objects = {"bbox": clipped[seen], "label": labels[seen]}
         return {"image": image, "objects": objects}
 
-    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(
+        2, True
+    )
     return tf.data.Dataset.zip(dataset, numbers).map(shift, tf.data.AUTOTUNE)
 
 
@@ -296,7 +299,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--alpha", type=float, default=1.5, help="of MixUp (default: 1.5)")
     add("--batch-size", type=int, default=16, help="default: 16")
-    add("--learning-rate", type=float, default=4e-3, help="of Adam (default: 4e-3)")
+    add("--learning-rate", type=float, default=1e-2, help="of Adam (default: 1e-2)")
     add("--seeds", type=int, default=3, help="runs of each method (default: 3)")
     add("--methods", nargs="+", metavar="NAME", help="some of them; default: all")
     add("--quick", action="store_true", help="few images and epochs, to see it run")

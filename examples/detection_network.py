@@ -88,8 +88,6 @@ def network(shape: Sequence[int | None], classes: int, seed: int) -> keras.Model
 
     image = keras.Input(shape)
     x = keras.layers.Rescaling(1 / 255)(image)
-    # Without fresh noise the network knows its few images by their own noise.
-    x = keras.layers.GaussianNoise(0.1, seed=seed)(x)
     for filters in (16, 32, 64):
         x = conv(x, filters, strides=2)
     for dilation in (1, 2, 1):
@@ -124,7 +122,7 @@ def detection_loss(true: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
 
 @functools.partial(tf.function, reduce_retracing=True)
 def decode(predicted: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Turns outputs of the network into boxes, without the weaker of two alike.
+    """Turns outputs of the network into boxes, and drops the weaker of two alike.
 
     Returns:
       Boxes (B, n, 4) as shares of the size, scores (B, n), labels (B, n), and how many
