@@ -165,24 +165,23 @@ def shifted(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     """
 
     def shift(example: dict[str, Any], numbers: tf.Tensor) -> dict[str, Any]:
-        image, (boxes, labels) = example["image"], example["objects"].values()
+        image, objects = example["image"], example["objects"]
         size = np.array(image.shape[:2], np.float32)
         most = size // 4
         by = tf.round(tf.random.stateless_uniform([2], numbers, -1, 1) * most)
         room = tf.pad(image, [(n, n) for n in most.astype(int)] + [(0, 0)])
         start = tf.concat([tf.cast(most - by, tf.int32), [0]], 0)
         image = tf.slice(room, start, image.shape)
-        moved = boxes + tf.tile(by / size, [2])
+        moved = objects["bbox"] + tf.tile(by / size, [2])
         clipped = tf.clip_by_value(moved, 0, 1)
         areas = [tf.reduce_prod(b[:, 2:] - b[:, :2], -1) for b in (clipped, moved)]
         seen = areas[0] >= 0.1 * areas[1]
-        objects = {"bbox": clipped[seen], "label": labels[seen]}
-        return {"image": image, "objects": objects}
+        kept = {"bbox": clipped[seen], "label": objects["label"][seen]}
+        return {"image": image, "objects": kept}
 
-    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(
-        2, True
-    )
-    return tf.data.Dataset.zip(dataset, numbers).map(shift, tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+    pairs = tf.data.Dataset.zip(dataset, numbers.batch(2, drop_remainder=True))
+    return pairs.map(shift, tf.data.AUTOTUNE)
 
 
 # Mixing -----------------------------------------------------------------------------
