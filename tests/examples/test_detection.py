@@ -86,50 +86,34 @@ def test_scenes_have_the_layout_of_tfds_and_are_the_same_again(detection, prepar
 
 
 def test_boxes_are_shifted_with_their_image(detection):
-    scenes = [detection.scene(drawn_digits(), np.random.default_rng(k)) for k in (4, 5)]
-    count = {"cut": 0, "dropped": 0}
-
-    def examples():
-        for image, boxes, labels in scenes:
-            yield {"image": image, "objects": {"bbox": boxes, "label": labels}}
-
-    spec = {
-        "image": tf.TensorSpec([96, 96, 1], tf.uint8),
-        "objects": {
-            "bbox": tf.TensorSpec([None, 4], tf.float32),
-            "label": tf.TensorSpec([None], tf.int64),
-        },
-    }
-    dataset = tf.data.Dataset.from_generator(examples, output_signature=spec)
-    made = list(detection.shifted(dataset.repeat(10), 3).as_numpy_iterator())
-    again = detection.shifted(dataset.repeat(10), 3).as_numpy_iterator()
-    places = set()
-    for k, (one, other) in enumerate(zip(made, again)):
+    image = np.random.default_rng(0).integers(1, 256, [96, 64, 1]).astype("uint8")
+    boxes = np.array([[0, 0, 0.1, 0.1], [0.4, 0.4, 0.6, 0.7], [0.9, 0.5, 1, 1]], "f4")
+    labels = np.array([4, 5, 6])
+    example = {"image": image, "objects": {"bbox": boxes, "label": labels}}
+    dataset = tf.data.Dataset.from_tensors(example).repeat(30)
+    made, again = (list(detection.shifted(dataset, 3)) for _ in range(2))
+    places, cut, dropped = set(), 0, 0
+    for one, other in zip(made, again):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
-        image, boxes, labels = scenes[k % 2]
-        # The first row and column of the old image are where zeros end.
-        lit = one["image"][..., 0] > 0
-        down, right = (
-            int(np.argmax(lit.any(axis))) or int(np.argmax(lit.any(axis)[::-1])) * -1
-            for axis in (1, 0)
-        )
+        # Black rows and columns are those that came into the image.
+        lit = [one["image"].numpy()[..., 0].any(axis) for axis in (1, 0)]
+        down, right = (int(np.argmax(k)) - int(np.argmax(k[::-1])) for k in lit)
         places.add((down, right))
-        assert max(abs(down), abs(right)) <= 24
-        want = np.zeros_like(image)
-        old = (slice(max(-n, 0), 96 - max(n, 0)) for n in (down, right))
-        new = (slice(max(n, 0), 96 + min(n, 0)) for n in (down, right))
-        want[tuple(new)] = image[tuple(old)]
+        assert abs(down) <= 24
+        assert abs(right) <= 16
+        room = np.pad(image, [(24, 24), (16, 16), (0, 0)])
+        want = room[24 - down : 120 - down, 16 - right : 80 - right]
         np.testing.assert_array_equal(one["image"], want)
-        moved = boxes + np.array([down, right] * 2) / 96
+        moved = boxes + np.array([down / 96, right / 64] * 2)
         clipped = np.clip(moved, 0, 1)
-        left = np.prod((clipped[:, 2:] - clipped[:, :2]), -1)
-        seen = left / np.prod(moved[:, 2:] - moved[:, :2], -1) >= 0.1
+        areas = [np.prod(b[:, 2:] - b[:, :2], axis=-1) for b in (clipped, moved)]
+        seen = areas[0] >= 0.1 * areas[1]
         np.testing.assert_allclose(one["objects"]["bbox"], clipped[seen], atol=1e-6)
         np.testing.assert_array_equal(one["objects"]["label"], labels[seen])
-        count["cut"] += np.any(clipped[seen] != moved[seen])
-        count["dropped"] += not seen.all()
-    assert len(places) > 15
-    assert min(count.values()) > 2
+        cut += np.any(clipped[seen] != moved[seen])
+        dropped += not seen.all()
+    assert len(places) > 25
+    assert min(cut, dropped) > 5
 
 
 # Targets and loss ------------------------------------------------------------------
@@ -278,7 +262,9 @@ def test_the_last_epochs_are_not_mixed(detection, prepared):
             for images, _ in batches.as_numpy_iterator()
             for image in images
         ]
-        assert plain == [False] * 8 + [True] * 8
+        # By chance an image may be mixed with itself.
+        assert sum(plain[:8]) < 4
+        assert plain[8:] == [True] * 8
 
 
 @pytest.mark.slow
@@ -296,24 +282,58 @@ def test_detection_runs(detection, prepared, capsys):
     assert "nan" not in printed
 
 
+def photographs(builder, split, **_):
+    """What TFDS gives of VOC; its own mock has other numbers of boxes than labels."""
+    assert builder.info.full_name == "voc/2007/5.0.0"
+    assert split in ("train", "test")
+
+    def examples():
+        rng = np.random.default_rng(0)
+        for k in range(9):
+            n, low = k + 1, rng.uniform(0, 0.5, [k + 1, 2])
+            yield {
+                "image": rng.integers(0, 256, [60 + k, 50, 3]).astype("uint8"),
+                "image/filename": f"{k}.jpg",
+                "labels": np.arange(n),
+                "labels_no_difficult": np.arange(n),
+                "objects": {
+                    "bbox": np.concatenate([low, low + 0.4], 1).astype("float32"),
+                    "is_difficult": np.zeros(n, bool),
+                    "is_truncated": np.zeros(n, bool),
+                    "label": rng.integers(0, 20, n),
+                    "pose": np.zeros(n, "int64"),
+                },
+            }
+
+    spec = tf.nest.map_structure(
+        lambda a: tf.type_spec_from_value(a), next(iter(examples()))
+    )
+    features = builder.info.features.get_tensor_spec()
+    assert tf.nest.map_structure(lambda s: s.dtype, spec) == tf.nest.map_structure(
+        lambda s: s.dtype, features
+    )
+    made = tf.data.Dataset.from_generator(examples, output_signature=features)
+    return made.apply(tf.data.experimental.assert_cardinality(9))
+
+
 def test_voc_of_tfds(detection):
     """Photographs of any size with VOC's boxes are resized, mixed and learnt from."""
     options = ["--dataset", "voc/2007", "--size", "64", "--batch-size", "4"]
     options += ["--quick", "--train-images", "8", "--test-images", "4"]
     args = detection.parse(options)
-    with tfds.testing.mock_data(num_examples=8):
+    with tfds.testing.mock_data(as_dataset_fn=photographs):
         data = detection.load_voc(args)
-        assert (len(data.train), len(data.test), data.classes) == (8, 4, 20)
-        ways = detection.methods(data, args, 0)
-        mixed, _ = detection.training_batches(
-            data, ways["MixUp or Mosaic"], ways["no mixing"], args, 0
-        )
-        images, cells = next(iter(mixed))
-        assert images.shape == (4, 64, 64, 3)
-        assert cells.shape == (4, 8, 8, 6)
-        assert np.any(cells[..., 0] > 0)
-        model = detection.network(images.shape[1:], data.classes, 0)
-        assert 0 <= detection.mean_average_precision(model, data) <= 1
+    assert (len(data.train), len(data.test), data.classes) == (8, 4, 20)
+    ways = detection.methods(data, args, 0)
+    mixed, _ = detection.training_batches(
+        data, ways["MixUp or Mosaic"], ways["no mixing"], args, 0
+    )
+    images, cells = next(iter(mixed))
+    assert images.shape == (4, 64, 64, 3)
+    assert cells.shape == (4, 8, 8, 6)
+    assert np.any(cells[..., 0] > 0)
+    model = detection.network(images.shape[1:], data.classes, 0)
+    assert 0 <= detection.mean_average_precision(model, data) <= 1
 
 
 def test_wrong_options(detection, capsys):
