@@ -283,36 +283,30 @@ def test_detection_runs(detection, prepared, capsys):
 
 
 def photographs(builder, split, **_):
-    """What TFDS gives of VOC; its own mock has other numbers of boxes than labels."""
-    assert builder.info.full_name == "voc/2007/5.0.0"
-    assert split in ("train", "test")
+    """As VOC in TFDS, whose own mock has other numbers of boxes than of labels."""
+    assert builder.info.full_name.startswith("voc/2007/")
+    assert str(split) in ("train", "test")
 
     def examples():
         rng = np.random.default_rng(0)
         for k in range(9):
             n, low = k + 1, rng.uniform(0, 0.5, [k + 1, 2])
             yield {
-                "image": rng.integers(0, 256, [60 + k, 50, 3]).astype("uint8"),
+                "image": rng.integers(0, 256, [60 + k, 50, 3]),
                 "image/filename": f"{k}.jpg",
                 "labels": np.arange(n),
                 "labels_no_difficult": np.arange(n),
                 "objects": {
-                    "bbox": np.concatenate([low, low + 0.4], 1).astype("float32"),
+                    "bbox": np.concatenate([low, low + 0.4], 1),
                     "is_difficult": np.zeros(n, bool),
                     "is_truncated": np.zeros(n, bool),
                     "label": rng.integers(0, 20, n),
-                    "pose": np.zeros(n, "int64"),
+                    "pose": np.zeros(n),
                 },
             }
 
-    spec = tf.nest.map_structure(
-        lambda a: tf.type_spec_from_value(a), next(iter(examples()))
-    )
-    features = builder.info.features.get_tensor_spec()
-    assert tf.nest.map_structure(lambda s: s.dtype, spec) == tf.nest.map_structure(
-        lambda s: s.dtype, features
-    )
-    made = tf.data.Dataset.from_generator(examples, output_signature=features)
+    spec = builder.info.features.get_tensor_spec()
+    made = tf.data.Dataset.from_generator(examples, output_signature=spec)
     return made.apply(tf.data.experimental.assert_cardinality(9))
 
 
