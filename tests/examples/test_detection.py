@@ -42,7 +42,7 @@ def drawn_digits():
     return [
         (
             np.clip(
-                900 * (1 - ((y - 10) / (3 + k)) ** 2 - ((x - 15) / 7) ** 2), 0, 255
+                300 * (1 - ((y - 10) / (3 + k)) ** 2 - ((x - 15) / 7) ** 2), 0, 255
             ).astype("float32"),
             k,
         )
@@ -207,6 +207,7 @@ def test_iou_by_hand(parts):
         ([80, 0, 40], [0.1, 0.9, 0.7], [0, 40], 1),
         # The second on the same box is wrong, however well it lies.
         ([1, 0, 40], [0.9, 0.8, 0.7], [0, 40], (1 + 2 / 3) / 2),
+        ([1, 0], [0.8, 0.9], [0], 1),
         # An IoU of 1/3 is too little, 9/11 is enough.
         ([5], [0.9], [0], 0),
         ([1], [0.9], [0], 1),
