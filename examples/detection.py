@@ -13,8 +13,8 @@ the layout of TFDS: {"image": ..., "objects": {"bbox": ..., "label": ...}}.
 The detector is a small convolutional network without anchors. For each cell of 8 × 8
 pixels it predicts whether a box has its centre near, which class it is, and the box.
 Boxes of a mixture teach by their weight. All images are shifted at random before they
-are mixed, and the last fifth of the epochs is not mixed. The script prints the mean average precision
-at IoU 0.5 of each run, and mean ± standard error over the seeds.
+are mixed, and the last fifth of the epochs is not mixed. The script prints the mean
+average precision at IoU 0.5 of each run, and mean ± standard error over the seeds.
 """
 
 from __future__ import annotations
