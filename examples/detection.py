@@ -48,7 +48,7 @@ import tfmixup.datasets
 
 CANVAS = 96
 SIZES = (14, 40)  # of the longer side of a digit in a scene, in pixels
-INK = 60  # Pixels above this value are of a digit, and no noise.
+INK = 60  # Noise is below this value, and digits are above it.
 MOST_DIGITS = 4
 MOST_OF_VOC = 64  # boxes of a photograph; more are an error
 Stage = Callable[[tf.data.Dataset], tf.data.Dataset]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -120,7 +119,7 @@ def detection_loss(true: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(of_cells) / tf.maximum(tf.reduce_sum(weight), 1.0)
 
 
-@functools.partial(tf.function, reduce_retracing=True)
+@tf.function
 def decode(predicted: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Turns outputs of the network into boxes, and drops the weaker of two alike.
 
