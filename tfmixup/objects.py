@@ -65,17 +65,17 @@ def pad_elements(dataset: tf.data.Dataset, mixer: Any) -> tf.data.Dataset:
 
 def _check_unbatched(key: str, objects: dict[str, Any]) -> None:
     boxes = next(objects[k] for k in BOXES if k in objects)
+    of = f" of {key!r}" if key else ""
     if isinstance(boxes, tf.RaggedTensorSpec) and boxes.ragged_rank:
         raise ValueError(
-            f"each box must have four numbers, but the boxes{f' of {key!r}' * bool(key)} "
-            f"are {boxes}. Make ragged boxes of dense rows: "
-            "tf.RaggedTensor.from_row_lengths(boxes, row_lengths)."
+            f"each box must have four numbers, but the boxes{of} are {boxes}. "
+            "Make ragged boxes of dense rows: tf.RaggedTensor.from_row_lengths(boxes, row_lengths)."
             + see_docs("detection")
         )
     if boxes.shape.rank == 3:
         raise ValueError(
-            "elements must be single examples, but they look batched: the boxes"
-            f"{f' of {key!r}' if key else ''} are {elements.describe(boxes)}. "
+            f"elements must be single examples, but they look batched: the boxes{of} "
+            f"are {elements.describe(boxes)}. "
             "two_streams batches by itself: remove .batch(...), call "
             "dataset.unbatch(), or use tfmixup.in_batch for batches."
             + see_docs("detection")
