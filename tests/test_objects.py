@@ -255,6 +255,59 @@ def test_layouts_of_keras_and_tuples():
     assert compared >= C
 
 
+def test_large_boxes_of_float16_are_seen():
+    """They have more square pixels than float16 can count."""
+    boxes = np.float16([[[10, 20, 410, 420], [0, 0, 512, 512]]])
+    element = {"image": np.zeros([1, 512, 512, 1], np.uint8)}
+    element["objects"] = {"bbox": boxes, "label": np.array([[1, 2]])}
+    options = {**OPTIONS, "box_format": "xyxy"}
+    one, centre = tf.ones([1]), tf.ones([1, 2])
+    for mixer, params in (
+        (tfmixup.CutMix(**options), tfmixup.CutMixParams(one, centre / 2)),
+        (tfmixup.Mosaic(**options), tfmixup.MosaicParams(centre)),
+    ):
+        got = mixer.apply(element, element, params)["objects"]
+        np.testing.assert_array_equal(got["label"][0, :3], [1, 2, -1])
+        np.testing.assert_array_equal(got["bbox"][0, :2], boxes[0])
+
+
+@pytest.mark.parametrize("n", [64, 82, 83, 110, 1312])
+def test_a_box_at_the_border_is_covered_up_to_it(n):
+    """n · (1/n) is less than 1 in float32 for all but the first of these sizes."""
+    boxes = np.float32([[[0.7, 0.2, 1.0, 0.8]]])
+    element = {"image": np.zeros([1, n, n, 1], np.uint8)}
+    element["objects"] = {"bbox": boxes, "label": np.array([[1]])}
+    params = tfmixup.CutMixParams(tf.constant([0.64]), tf.constant([[0.9, 0.8]]))
+    for far in (1.0, 1.0005):
+        boxes[0, 0, 2] = far
+        got = tfmixup.CutMix(**OPTIONS).apply(element, element, params)["objects"]
+        hole = np.clip(np.floor(np.array([0.9, 0.8]) * n - 0.3 * n + 0.5), 0, n) / n
+        np.testing.assert_allclose(got["bbox"][0, 0, 3], hole[1], atol=1 / n)
+        np.testing.assert_array_equal(got["bbox"][0, 0, :3], boxes[0, 0, :3])
+    boxes[0, 0] = [0, 0, 1, 1]
+    whole = tfmixup.MosaicParams(tf.ones([1, 2]))
+    got = tfmixup.Mosaic(**OPTIONS).apply(element, element, whole)["objects"]
+    np.testing.assert_array_equal(got["bbox"][0, 0], boxes[0, 0])
+
+
+def test_boxes_that_are_keys_of_the_element():
+    nested = ragged()
+    flat = {"image": nested["image"], **nested["objects"]}
+    keys = {**OPTIONS, "target_keys": tuple(nested["objects"])}
+    kinds = {"MixUp": {"alpha": 1.0}, "Mosaic": {}}
+    for name, arguments in kinds.items():
+        kind = getattr(tfmixup, name)
+        want = kind(**arguments, **OPTIONS)(nested, seed=[1, 2])
+        got = kind(**arguments, **keys)(flat, seed=[1, 2])
+        assert got.keys() == {"image", *want["objects"]}
+        for key, value in want["objects"].items():
+            np.testing.assert_array_equal(got[key], value)
+    pipeline = tf.data.Dataset.from_tensor_slices(flat)
+    stage = tfmixup.two_streams(tfmixup.MixUp(1.0, **keys), 2, seed=1)
+    spec = pipeline.apply(stage).element_spec
+    assert spec["bbox"].shape == (2, OPTIONS["max_boxes"], 4)
+
+
 @pytest.mark.parametrize(
     ("box_format", "dtype"),
     [("rel_center_xywh", "float64"), ("center_yxhw", "float16"), ("yxyx", "bfloat16")],

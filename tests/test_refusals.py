@@ -466,7 +466,7 @@ ELEMENTS = [
         for row in rows(V, r"\w+Mix needs elements along .*got float32\(4, ", mixer,
             (zeros(*shape), Y))
     ),
-    *rows(V, "CutMix pastes one box into all features, and they differ in he", CUTMIX,
+    *rows(V, "CutMix mixes all features alike, and they differ in he", CUTMIX,
         ((IMAGE, zeros(W, H, 3)), Y)),
     *rows(V, PASTED, CUTMIX, *((IMAGE, zeros(*s)) for s in OTHERS)),
     *rows(V, WEIGHTS, CUTMIX, *((IMAGE, Y, zeros(*s)) for s in OTHERS)),

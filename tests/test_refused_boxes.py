@@ -11,6 +11,7 @@ OPTIONS = {"target_keys": ("objects",), "max_boxes": 3, "jit_compile": False}
 MIXER = tfmixup.MixUp(1.0, **OPTIONS)
 IMAGE = np.zeros([2, 6, 8, 3], np.float32)
 BOX = [0.0, 0.25, 0.5, 1.0]
+NAN = float("nan")
 SPEC = {"image": tf.TensorSpec([2, 6, 8, 3])}
 
 
@@ -96,15 +97,15 @@ SPECS = {
     ),
     "no boxes": (
         {**SPEC, "objects": tf.TensorSpec([2, 4])},
-        r"max_boxes=3 is for boxes, and the targets have no dict of boxes \('bbox' or ",
+        r"max_boxes=3 is for boxes, and the targets have no dict with one key for box",
     ),
     "boxes without labels": (
         {**SPEC, "objects": {"bbox": tf.TensorSpec([2, 5, 4])}},
-        "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
+        r"max_boxes=3 is for .* The targets: {'objects': \['bbox'\]}. Name the key of",
     ),
     "two keys of boxes": (
         objects(boxes=tf.TensorSpec([2, 5, 4])),
-        "max_boxes=3 is for boxes, and the targets have no dict|'bbox' looks like bo",
+        r"max_boxes=3 is for .* The targets: {'objects': \['bbox', 'label', 'boxes'\]",
     ),
     "a series": (
         {**objects(), "image": tf.TensorSpec([2, 6, 8])},
@@ -159,8 +160,49 @@ def test_mixers_that_cannot_mix_boxes(mixer, label):
 
 def test_sounds_have_no_boxes():
     mixer = tfmixup.BetweenClass(16_000, feature_keys=("image",), **OPTIONS)
-    with pytest.raises(ValueError, match="BetweenClass mixes waveforms"):
+    with pytest.raises(ValueError, match="this mixer cannot mix boxes"):
         mixer.plan(objects())
+
+
+def test_a_recipe_of_ones_own_does_not_move_boxes():
+    class Shifted(tfmixup.MixUp):
+        def recipe(self, first, second, params):
+            return super().recipe(first, second, params)
+
+    with pytest.raises(ValueError, match="this mixer cannot mix boxes"):
+        Shifted(**OPTIONS).plan(objects())
+
+
+@pytest.mark.parametrize("name", ["num_classes", "ignore_label"])
+def test_labels_of_boxes_stay_class_ids(name):
+    mixer = tfmixup.MixUp(**OPTIONS, **{name: 255})
+    with pytest.raises(ValueError, match=f"{name}=255 is for labels of whole images"):
+        mixer.plan(objects())
+
+
+def test_a_weight_that_is_not_of_the_boxes_is_not_replaced():
+    element = {**batch(), **batch()["objects"], "weight": np.ones([2, 1], np.float32)}
+    keys = {**OPTIONS, "target_keys": ("bbox", "label")}
+    with pytest.raises(ValueError, match="elements have a key 'weight', which the wei"):
+        tfmixup.MixUp(**keys)(element)
+    tfmixup.MixUp(**keys, box_weights=False)(element)
+    keys["target_keys"] += ("weight",)
+    assert tfmixup.MixUp(**keys)(element)["weight"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("weight", [NAN, -1.0, float("inf")])
+def test_weights_that_cannot_be(weight):
+    weights = np.float32([[1.0], [weight]])
+    message = "weights of boxes must be finite and not negative"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        MIXER(batch(weight=weights))
+
+
+def test_relative_boxes_that_are_called_pixels():
+    mixer = tfmixup.MixUp(**OPTIONS, box_format="xyxy")
+    message = "They look relative, and box_format='xyxy' is of pixels"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        mixer(batch())
 
 
 def test_axes_that_are_not_height_and_width():
@@ -220,7 +262,6 @@ def test_mixers_of_a_choice_must_agree_in_boxes():
 # By their values --------------------------------------------------------------------
 
 OUTSIDE = "boxes must be inside the image, from 0 to {}, with the minimum before the m"
-NAN = float("nan")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from tfmixup.box_formats import FORMATS, from_corners, is_relative, to_corners
 from tfmixup.checks import see_docs
 from tfmixup.elements import WHOLE
 
-__all__ = ["BOXES", "LABELS", "BoxRows", "Place", "Size", "Source"]
+__all__ = ["BOXES", "LABELS", "WEIGHT", "BoxRows", "Place", "Size", "Source", "Unit"]
 
-# From boxes (B, n, 4) as (ymin, xmin, ymax, xmax), and the length of a pixel (2,) in
-# their unit, down and across. To the boxes at their new place, and whether each can
-# still be seen, bool (B, n).
-Place = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# From pixels down and across, (..., 2), to the unit of boxes, float32.
+Unit = Callable[[Any], tf.Tensor]
+# From float32 boxes (B, n, 4) as (ymin, xmin, ymax, xmax), and their `Unit`, to the
+# boxes at their new place, and whether each can still be seen, bool (B, n).
+Place = Callable[[tf.Tensor, Unit], tuple[tf.Tensor, tf.Tensor]]
 
 Size = Sequence["int | tf.Tensor"]  # height and width of the images
 
@@ -41,7 +42,7 @@ class Source(NamedTuple):
 # The names that TFDS and Keras give to boxes and to their labels.
 BOXES = ("bbox", "boxes")
 LABELS = ("label", "labels")
-_WEIGHT = "weight"
+WEIGHT = "weight"
 
 
 class BoxRows:
@@ -65,7 +66,7 @@ class BoxRows:
             _check_tensor(self._path(name), one)
         self._check_boxes(spec[self.boxes])
         self._check_labels(spec[self.labels])
-        self._check_weight(spec.get(_WEIGHT))
+        self._check_weight(spec.get(WEIGHT))
         self._check_counts(spec)
         if _moves(mixer):
             self._check_others(spec)
@@ -96,7 +97,7 @@ class BoxRows:
     def _check_weight(self, spec: Any) -> None:
         if spec is not None and not (spec.dtype.is_floating and spec.shape.rank == 2):
             raise ValueError(
-                f"{self._path(_WEIGHT)} must be floats (batch, boxes), one for each "
+                f"{self._path(WEIGHT)} must be floats (batch, boxes), one for each "
                 f"box, got {elements.describe(spec)}. Cast it to float32, or give the "
                 "key another name if it is something else." + see_docs("detection")
             )
@@ -113,7 +114,7 @@ class BoxRows:
     def _check_others(self, spec: dict[str, Any]) -> None:
         """Refuses what may lie in the image, as keypoints do, and cannot be moved."""
         for name, one in spec.items():
-            known = name in (self.boxes, self.labels, _WEIGHT)
+            known = name in (self.boxes, self.labels, WEIGHT)
             if not known and (one.shape.rank > 2 or one.dtype.is_floating):
                 raise ValueError(
                     f"{self._path(name)} ({elements.describe(one)}) may be places in "
@@ -225,6 +226,7 @@ class BoxRows:
             room = most * _ROOM
             within &= (low >= -room) & (low <= high) & (high <= most + room)
         none = labels == -1
+        weight = rows.get(WEIGHT, tf.ones_like(boxes[..., 0]))
         end = "1" if is_relative(self.format) else "the image's size"
         bad_box = (
             f"{self.name}: boxes must be inside the image, from 0 to {end}, with the "
@@ -242,7 +244,11 @@ class BoxRows:
             f"{self.name}: labels of boxes must be class ids from 0 on, or -1 in rows "
             "without a box, but this batch has others. The first:"
         )
-        return [
+        bad_weight = (
+            f"{self.name}: weights of boxes must be finite and not negative, but this "
+            "batch has others. The first:"
+        )
+        checks = [
             tf.debugging.Assert(
                 tf.reduce_all(fine), [message, tf.boolean_mask(value, ~fine)[:1]]
             )
@@ -250,8 +256,23 @@ class BoxRows:
                 (none | within, bad_box, boxes),
                 (none | tf.reduce_any(boxes != 0, -1), bad_zeros, labels),
                 (none | (labels >= 0), bad_label, labels),
+                (
+                    none | ((weight >= 0) & (weight < weight.dtype.max)),
+                    bad_weight,
+                    weight,
+                ),
             )
         ]
+        if is_relative(self.format):
+            return checks
+        small = (bottom <= 1) & (right <= 1)
+        relative = tf.reduce_any(~none) & tf.reduce_all(none | small)
+        looks = (
+            f"{self.name}: all boxes of this batch lie within the first pixel of their "
+            f"images. They look relative, and box_format={self.format!r} is of pixels. "
+            f"Write box_format='rel_...'. The first image's:"
+        )
+        return [*checks, tf.debugging.Assert(~relative, [looks, boxes[:1]])]
 
     def joined(
         self,
@@ -286,23 +307,30 @@ class BoxRows:
             there &= seen
         if self.options.box_weights:
             weight = tf.broadcast_to(source.weight[:, tf.newaxis], tf.shape(labels))
-            given = rows.get(_WEIGHT)
+            given = rows.get(WEIGHT)
             if given is not None:
                 weight = tf.cast(weight, given.dtype) * given
-            rows[_WEIGHT] = weight
+            rows[WEIGHT] = weight
         return rows, there
 
     def _placed(
         self, boxes: tf.Tensor, place: Place, size: Size
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        pixel = tf.ones([2], boxes.dtype)
-        if is_relative(self.format):
-            pixel /= tf.cast(tf.stack(size), boxes.dtype)
-        before = to_corners(boxes, self.format)
-        after, seen = place(before, pixel)
+        def unit(pixels: Any) -> tf.Tensor:
+            wide = tf.cast(pixels, tf.float64)
+            if is_relative(self.format):
+                wide /= tf.cast(tf.stack(size), tf.float64)
+            # n / n may become n * (1 / n), which is 1 only after it is rounded.
+            return tf.cast(wide, tf.float32)
+
+        # The area of a box in pixels may be too large for float16. Edges of boxes and
+        # of pixels are equal only if both are of float32.
+        before = to_corners(tf.cast(boxes, tf.float32), self.format)
+        after, seen = place(before, unit)
         # Boxes that stay where they are keep their last bits.
         moved = tf.reduce_any(after != before, axis=-1, keepdims=True)
-        return tf.where(moved, from_corners(after, self.format), boxes), seen
+        made = tf.cast(from_corners(after, self.format), boxes.dtype)
+        return tf.where(moved, made, boxes), seen
 
 
 def _moves(mixer: Any) -> bool:

@@ -173,7 +173,7 @@ def join(parts: Parts, like: Any) -> Any:
     """
     others = {**(parts.lengths or {}), **left_out(like, parts)}
     if isinstance(like, dict):
-        mixed = {**parts.features, **parts.targets, **(parts.objects or {}), **others}
+        mixed = {**parts.features, **parts.targets, **_objects_of(parts), **others}
         if parts.weights is not None:
             mixed[WEIGHT_KEY] = parts.weights
         return {**like, **mixed}
@@ -190,6 +190,12 @@ def join(parts: Parts, like: Any) -> Any:
     return made
 
 
+def _objects_of(parts: Parts) -> dict[str, Any]:
+    """The boxes of a dict element, of which some may be keys of the element itself."""
+    objects = dict(parts.objects or {})
+    return {**objects.pop(WHOLE, {}), **objects}
+
+
 def _with_objects(parts: Parts) -> Any:
     if parts.objects is None:
         return parts.targets
@@ -202,7 +208,7 @@ def left_out(element: Any, parts: Parts) -> dict[str, Any]:
     """The items that `split` left out of a dict element, or of a dict of features."""
     whole, taken = element, {**(parts.lengths or {})}
     if isinstance(element, dict):
-        taken |= {**parts.features, **parts.targets, **(parts.objects or {})}
+        taken |= {**parts.features, **parts.targets, **_objects_of(parts)}
         if parts.weights is not None:
             taken[WEIGHT_KEY] = parts.weights
     elif isinstance(element, tuple) and isinstance(element[0], dict):
@@ -288,6 +294,8 @@ def of_any_number(parts: Parts) -> Parts:
     """The parts, with specs of boxes that leave open how many an image has."""
 
     def spec(one: Any) -> Any:
+        if one.shape.rank is None:
+            return one
         shape = one.shape.as_list()
         shape[1:2] = [None] * len(shape[1:2])
         return tf.TensorSpec(shape, one.dtype)

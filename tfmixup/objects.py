@@ -16,18 +16,18 @@ import tensorflow as tf
 
 from tfmixup import elements
 from tfmixup.box_formats import is_relative
-from tfmixup.box_rows import BOXES, LABELS, BoxRows, Size, Source
+from tfmixup.box_rows import BOXES, LABELS, WEIGHT, BoxRows, Size, Source
 from tfmixup.checks import see_docs
 from tfmixup.elements import WHOLE, Parts
 
-__all__ = ["Objects", "pad_elements", "taken"]
+__all__ = ["Objects", "check_found", "check_weight_is_free", "pad_elements", "taken"]
 
 
 def taken(parts: Parts) -> Parts:
     """Takes dicts of boxes and labels out of the targets: they become `objects`."""
     targets = parts.targets
     if _is_objects(targets):
-        return parts._replace(targets=(), objects={WHOLE: targets})
+        return parts._replace(targets={}, objects={WHOLE: targets})
     if not isinstance(targets, dict):
         return parts
     found = {key: inner for key, inner in targets.items() if _is_objects(inner)}
@@ -41,13 +41,46 @@ def _is_objects(targets: Any) -> bool:
     return all(sum(k in targets for k in keys) == 1 for keys in (BOXES, LABELS))
 
 
+def check_weight_is_free(parts: Parts, element: dict[str, Any]) -> None:
+    """Refuses a dict element whose own key "weight" the boxes' would replace."""
+    own = (parts.objects or {}).get(WHOLE)
+    if own is not None and WEIGHT in element and WEIGHT not in own:
+        raise ValueError(
+            f"elements have a key {WEIGHT!r}, which the weights of the boxes would "
+            "replace. Name it in target_keys if it is the boxes', else rename it, or "
+            "pass box_weights=False." + see_docs("detection")
+        )
+
+
+def check_found(mixer: Any, spec: Parts) -> None:
+    """Refuses elements without boxes if `max_boxes` is given."""
+    if mixer.options.max_boxes is None or spec.objects is not None:
+        return
+    came = "none"
+    if isinstance(spec.targets, dict) and spec.targets:
+        came = str({k: _names(inner) for k, inner in spec.targets.items()})
+    raise ValueError(
+        f"max_boxes={mixer.options.max_boxes} is for boxes, and the targets have no "
+        "dict with one key for boxes ('bbox' or 'boxes') and one for their class ids "
+        f"('label' or 'labels'). The targets: {came}. Name the key of the dict: "
+        "target_keys=('objects',). Rename other keys, or leave max_boxes out."
+        + see_docs("detection")
+    )
+
+
+def _names(targets: Any) -> Any:
+    """What a target is called, for a message: the keys of a dict, or its shape."""
+    if isinstance(targets, dict):
+        return list(targets)
+    return elements.describe(targets) if hasattr(targets, "dtype") else str(targets)
+
+
 def pad_elements(dataset: tf.data.Dataset, mixer: Any) -> tf.data.Dataset:
     """Pads the boxes of single examples to `max_boxes`, so that they can be batched."""
     if mixer.options.max_boxes is None:
         return dataset
     spec = mixer.split(dataset.element_spec)
-    if spec.objects is None:
-        return dataset  # which the plan refuses
+    check_found(mixer, spec)
     for key, inner in spec.objects.items():
         _check_unbatched(key, inner)
     known = Objects(mixer, elements.map_parts(_batch_of_one, spec))
@@ -69,7 +102,8 @@ def _check_unbatched(key: str, objects: dict[str, Any]) -> None:
     if isinstance(boxes, tf.RaggedTensorSpec) and boxes.ragged_rank:
         raise ValueError(
             f"each box must have four numbers, but the boxes{of} are {boxes}. "
-            "Make ragged boxes of dense rows: tf.RaggedTensor.from_row_lengths(boxes, row_lengths)."
+            "Make ragged boxes of dense rows: "
+            "tf.RaggedTensor.from_row_lengths(boxes, row_lengths)."
             + see_docs("detection")
         )
     if boxes.shape.rank == 3:
@@ -215,9 +249,17 @@ def _check_mixer(mixer: Any, spec: Parts) -> None:
             "boxes. Leave sample_weight out, and give each box its weight under a key "
             "'weight' beside the boxes." + see_docs("detection")
         )
-    if mixer.options.targets != "blend" and not tf.nest.flatten(spec.targets):
+    options, labels = mixer.options, tf.nest.flatten(spec.targets)
+    for name in ("num_classes", "ignore_label"):
+        if getattr(options, name) is not None and not labels:
+            raise ValueError(
+                f"{name}={getattr(options, name)} is for labels of whole images, and "
+                "the elements have boxes only, whose labels stay class ids. Leave it "
+                "out." + see_docs("detection")
+            )
+    if options.targets != "blend" and not labels:
         raise ValueError(
-            f"targets={mixer.options.targets!r} is for labels of whole images, and "
+            f"targets={options.targets!r} is for labels of whole images, and "
             "the elements have boxes only. Leave it out." + see_docs("detection")
         )
 

@@ -449,10 +449,10 @@ def mix(resolved: Any, first: Parts, second: Parts, recipe: Recipe) -> tuple[Any
 
 def _mix_weight(recipe: Recipe, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """The weight of examples without targets."""
-    for k, (other_of, share) in enumerate(recipe.steps(first)):
-        share = share if k else recipe.lam
-        first = blend(first, other_of(second, second), share)
-    return first
+    mixed = first
+    for other_of, share in recipe.steps(first):
+        mixed = blend(mixed, other_of(second, second), share)
+    return recipe.moved_of(mixed, first)
 
 
 def check_values(resolved: Any, caller: str, *given: Any) -> list[tf.Operation]:

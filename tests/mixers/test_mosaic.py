@@ -156,6 +156,40 @@ def test_weights_without_targets_are_blended_by_area(jit):
     np.testing.assert_allclose(got, counted(6, 7) @ w.reshape(-1), atol=1e-6)
 
 
+@pytest.mark.parametrize("mixer", [tfmixup.CutMix, tfmixup.Mosaic, tfmixup.ResizeMix])
+def test_weights_of_pixels_without_targets_lie_on_their_pixels(mixer):
+    """The weight of every pixel is its only channel."""
+    x = numbered(6, 7, 1)
+    made = mixer(target_keys=())
+    batches = [{"image": x[k], "sample_weight": x[k, ..., 0]} for k in (0, 1)]
+    if mixer is tfmixup.ResizeMix:
+        made = dataclasses.replace(made, interpolation="nearest")
+    got = made.apply(*batches, made.sample(N, [3, 4]))
+    np.testing.assert_array_equal(got["sample_weight"], got["image"][..., 0])
+
+
+@pytest.mark.parametrize("jit", JIT)
+@pytest.mark.parametrize("several", [False, True])
+def test_one_centre_for_the_batch_in_a_remainder(several, jit):
+    """Images of one colour each: the label is the share of each colour."""
+    x = np.broadcast_to(np.arange(7)[:, None, None, None], (7, 6, 8, 1))
+    x, options = x.astype(np.uint8), {"num_classes": 7, "jit_compile": jit}
+    mixer = tfmixup.Mosaic(per="batch", **options)
+    if several:
+        mixers = [mixer, tfmixup.CutMix(**options)]
+        mixer = tfmixup.RandomChoice(mixers, per="example")
+    dataset = tf.data.Dataset.from_tensor_slices((x, np.arange(7)))
+    stage = tfmixup.two_streams(mixer, 5, drop_remainder=False, seed=1)
+    memory = tfmixup.from_tensors((x, np.arange(7)), mixer, 5, drop_remainder=False)
+    for mixed in (dataset.apply(stage), memory):
+        sizes = []
+        for images, labels in mixed:
+            sizes.append(len(images))
+            counts = one_hot(images[..., 0].numpy().astype(int), 7).mean(axis=(1, 2))
+            np.testing.assert_allclose(labels, counts, atol=1e-6)
+        assert sizes == [5, 2]
+
+
 def test_unions_and_smooth_labels():
     x = numbered(6, 7, 1)
     hot = one_hot(np.concatenate(IDS), CLASSES)

@@ -37,7 +37,7 @@ def check(place, ends, left, min_visible, relative):
     """Compares what `place` makes of boxes with the pixels that are left of them."""
     pixel = np.float32(1 / SIZE) if relative else np.ones(2, np.float32)
     before = (ends * pixel).reshape(N, 1, 4).astype(np.float32)
-    after, seen = place(tf.constant(before), tf.constant(pixel))
+    after, seen = place(tf.constant(before), lambda n: tf.cast(n, tf.float32) * pixel)
     count = left.sum(axis=(1, 2))
     area = np.prod(ends[:, 1] - ends[:, 0], axis=1)
     want = (count > 0) & (count >= min_visible * area)
@@ -59,7 +59,13 @@ def test_what_a_hole_leaves_of_boxes(min_visible, relative):
     ends, hole = rectangles(1), rectangles(0)
     box = Box(*(tf.constant(hole[:, k], tf.int32) for k in (0, 1)))
     left = painted(ends) & ~painted(hole)
-    check(visible.outside(box, min_visible), ends, left, min_visible, relative)
+    check(
+        visible.outside(box, min_visible, (HEIGHT, WIDTH)),
+        ends,
+        left,
+        min_visible,
+        relative,
+    )
 
 
 @each_unit
@@ -74,8 +80,15 @@ def test_what_a_window_shows_of_boxes(moved, min_visible, relative):
     check(visible.inside(box, min_visible, by), ends, left, min_visible, relative)
 
 
-def test_a_box_without_area_is_not_seen():
-    box = Box(tf.constant([[0, 0]]), tf.constant([[4, 4]]))
-    nothing, pixel = tf.constant([[[2.0, 2, 2, 3]]]), tf.ones([2])
-    for place in (visible.inside(box, 0.0), visible.outside(box, 0.0)):
-        assert not np.any(place(nothing, pixel)[1])
+def test_a_box_without_area_is_seen_where_it_is_whole():
+    nothing = tf.constant([[[2.0, 2, 2, 3]]])
+
+    def seen(place):
+        return place(nothing, lambda n: tf.cast(n, tf.float32))[1].numpy().item()
+
+    around, beside = (Box([[0, 0]], [[4, 4]]), Box([[0, 3]], [[7, 9]]))
+    around, beside = (Box(*map(tf.constant, box)) for box in (around, beside))
+    assert seen(visible.inside(around, 0.1))
+    assert not seen(visible.inside(beside, 0.1))
+    assert seen(visible.outside(beside, 0.1, (7, 9)))
+    assert not seen(visible.outside(around, 0.1, (7, 9)))

@@ -19,7 +19,7 @@ from tfmixup.box_rows import Size, Source
 from tfmixup.elements import Parts
 from tfmixup.mixers import by_hand, configs
 from tfmixup.mixers.plan import Plan
-from tfmixup.objects import taken
+from tfmixup.objects import check_weight_is_free, taken
 from tfmixup.options import Options
 
 __all__ = ["Mixer", "Recipe"]
@@ -141,6 +141,11 @@ class Mixer(abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keeps AutoGraph from converting methods; lets Keras load this package's."""
         super().__init_subclass__(**kwargs)
+        # Boxes do not lie where the `sources` of a base class say if a class has a
+        # recipe of its own.
+        own = vars(cls)
+        if "recipe" in own and not {"sources", "mixes_boxes"} & own.keys():
+            cls.mixes_boxes = False
         elements.never_convert(cls)
         if cls.__module__.startswith("tfmixup."):
             keras.saving.register_keras_serializable("tfmixup")(cls)
@@ -332,7 +337,12 @@ class Mixer(abc.ABC):
                 "keys stay those of the first example."
             )
         parts = elements.split(element, *self.options.all_keys)
-        return parts if self.options.max_boxes is None else taken(parts)
+        if self.options.max_boxes is None:
+            return parts
+        parts = taken(parts)
+        if isinstance(element, dict) and self.options.box_weights:
+            check_weight_is_free(parts, element)
+        return parts
 
     def plan(self, element_spec: Any) -> Plan:
         """Checks a spec and plans how its batches are mixed.

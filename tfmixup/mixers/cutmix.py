@@ -167,7 +167,7 @@ class CutMix(LambdaMixer):
         """The boxes of the first image outside the box, of the second inside it."""
         box, ones = _box(params, size), tf.ones([1])
         return [
-            Source(ones, place=visible.outside(box, self.min_visible)),
+            Source(ones, place=visible.outside(box, self.min_visible, size)),
             Source(ones, second=True, place=visible.inside(box, self.min_visible)),
         ]
 

@@ -299,6 +299,7 @@ def _rolled(tensor: tf.Tensor, by: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
         # XLA takes twice as long for a `tf.roll` by a tensor.
         if by.shape[0] == 1:
             tensor = tf.gather(tensor, rows[0], axis=axis)
-        else:
+        else:  # the batch may share what is of no static size
+            rows = tf.broadcast_to(rows, [tf.shape(tensor)[0], n])
             tensor = tf.gather(tensor, rows, axis=axis, batch_dims=1)
     return tensor

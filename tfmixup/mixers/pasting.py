@@ -210,7 +210,7 @@ def _check_features(features: Any, mixer: _Pasting) -> None:
                 "in height or width" if mixer.axes is None else f"along {mixer.axes}"
             )
             raise ValueError(
-                f"{name} pastes one box into all features, and they differ {along}: "
+                f"{name} mixes all features alike, and they differ {along}: "
                 f"{', '.join(map(describe, flat))}. Resize them, or leave all but one "
                 "out of feature_keys."
             )

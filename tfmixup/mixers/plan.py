@@ -10,9 +10,8 @@ import tensorflow as tf
 
 from tfmixup import elements, kinds, specs, targets
 from tfmixup.blending import Recipe, at_ends
-from tfmixup.checks import see_docs
 from tfmixup.elements import Parts
-from tfmixup.objects import Objects
+from tfmixup.objects import Objects, check_found
 
 __all__ = ["Plan"]
 
@@ -31,11 +30,12 @@ class Plan:
 
     def __init__(self, mixer: Any, spec: Parts) -> None:
         options = mixer.options
+        check_found(mixer, spec)
+        self.objects = None if spec.objects is None else Objects(mixer, spec)
         specs.check_batched(spec, options.dtype, mixer.integers_are_quantities)
         mixer.check_spec(spec)
         self.mixer, self.dtype = mixer, options.dtype
         self.targets = kinds.resolve(spec, options)
-        self.objects = _objects(mixer, spec)
         self.jit_compile = options.jit_compile
         if self.jit_compile == "auto":
             self.jit_compile = elements.static_but_batch(spec)
@@ -195,20 +195,6 @@ class Plan:
             *targets.mix(self.targets, batch, batch, _all_of_first(recipe)),
             batch.lengths,
         )
-
-
-def _objects(mixer: Any, spec: Parts) -> Objects | None:
-    """The boxes of the elements; None if there are none, which `max_boxes` refuses."""
-    if spec.objects is not None:
-        return Objects(mixer, spec)
-    if mixer.options.max_boxes is not None:
-        raise ValueError(
-            f"max_boxes={mixer.options.max_boxes} is for boxes, and the targets have "
-            "no dict of boxes ('bbox' or 'boxes') and labels ('label' or 'labels'). "
-            "Name its key: target_keys=('objects',), or leave max_boxes out."
-            + see_docs("detection")
-        )
-    return None
 
 
 def _all_of_first(recipe: Recipe) -> Recipe:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import tensorflow as tf
 
@@ -81,8 +80,6 @@ class Remix(MixUp):
     tau: float = 0.5
     # `alpha` is given by keyword, so that `class_counts` comes first.
     alpha: float = dataclasses.field(default=1.0, kw_only=True)
-
-    mixes_boxes: ClassVar[bool] = False
 
     def check_arguments(self) -> None:
         """Refuses invalid arguments; sets `num_classes` by `class_counts`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfmixup import checks
-from tfmixup.box_rows import Place
+from tfmixup.box_rows import Place, Size, Unit
 from tfmixup.checks import see_docs
 from tfmixup.mixers.boxes import Box
 from tfmixup.options import Options
@@ -40,19 +40,20 @@ def inside(window: Box, min_visible: float, offset: tf.Tensor | None = None) -> 
       A `Place`.
     """
 
-    def place(before: tf.Tensor, pixel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def place(before: tf.Tensor, unit: Unit) -> tuple[tf.Tensor, tf.Tensor]:
         if offset is not None:
-            before += tf.tile(_scaled(offset, pixel), [1, 1, 2])
-        start, stop = (_scaled(end, pixel) for end in window)
+            before += tf.tile(unit(offset)[:, tf.newaxis], [1, 1, 2])
+        start, stop = (unit(end)[:, tf.newaxis] for end in window)
         low = tf.maximum(before[..., :2], start)
         high = tf.maximum(tf.minimum(before[..., 2:], stop), low)
         after = tf.concat([low, high], axis=-1)
-        return after, _seen(_area(after), _area(before), min_visible)
+        whole = tf.reduce_all(after == before, axis=-1)
+        return after, _seen(_area(after), _area(before), whole, min_visible)
 
     return place
 
 
-def outside(hole: Box, min_visible: float) -> Place:
+def outside(hole: Box, min_visible: float, size: Size) -> Place:
     """Makes boxes smaller where another image is pasted over them.
 
     What is left of a box need not be a rectangle. The box becomes the smallest
@@ -61,13 +62,18 @@ def outside(hole: Box, min_visible: float) -> Place:
     Args:
       hole: where the other image is pasted, in pixels.
       min_visible: the least share of a box's area that must be left.
+      size: height and width of the images.
 
     Returns:
       A `Place`.
     """
 
-    def place(before: tf.Tensor, pixel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        start, stop = (_scaled(end, pixel) for end in hole)
+    def place(before: tf.Tensor, unit: Unit) -> tuple[tf.Tensor, tf.Tensor]:
+        start, stop = (unit(end)[:, tf.newaxis] for end in hole)
+        # A box may reach a little beyond the border, where nothing is to be seen.
+        at_start, at_stop = hole.start == 0, hole.stop == tf.stack(size)
+        start = tf.where(at_start[:, tf.newaxis], start.dtype.min, start)
+        stop = tf.where(at_stop[:, tf.newaxis], stop.dtype.max, stop)
         low, high = before[..., :2], before[..., 2:]
         covered = (start <= low) & (stop >= high)  # along each axis
         # An edge moves if the hole spans the box along the other axis.
@@ -79,23 +85,23 @@ def outside(hole: Box, min_visible: float) -> Place:
         after = tf.concat([tf.maximum(top, low), tf.minimum(end, high)], axis=-1)
         both = tf.maximum(tf.minimum(high, stop) - tf.maximum(low, start), 0)
         left = _area(before) - tf.reduce_prod(both, axis=-1)
-        return after, _seen(left, _area(before), min_visible)
+        whole = ~tf.reduce_all(covered, axis=-1)
+        return after, _seen(left, _area(before), whole, min_visible)
 
     return place
-
-
-def _scaled(pixels: tf.Tensor, pixel: tf.Tensor) -> tf.Tensor:
-    """Pixels (B, 2) in the unit of boxes, (B, 1, 2)."""
-    return tf.cast(pixels, pixel.dtype)[:, tf.newaxis] * pixel
 
 
 def _area(corners: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(corners[..., 2:] - corners[..., :2], axis=-1)
 
 
-def _seen(left: tf.Tensor, whole: tf.Tensor, min_visible: float) -> tf.Tensor:
+def _seen(
+    left: tf.Tensor, area: tf.Tensor, whole: tf.Tensor, min_visible: float
+) -> tf.Tensor:
+    """Whether enough is left of an area. Boxes without an area must be whole."""
     # The room is for rounding: a box that is covered leaves no area, or hardly any.
-    return (left > _ROOM * whole) & (left >= (min_visible - _ROOM) * whole)
+    enough = (left > _ROOM * area) & (left >= (min_visible - _ROOM) * area)
+    return tf.where(area > 0, enough, whole)
 
 
 _ROOM = 1e-5

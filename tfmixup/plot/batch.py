@@ -9,8 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfmixup import checks, elements
-from tfmixup.objects import taken
-from tfmixup.plot.boxes import Boxes, boxes_of, draw_boxes, keys_of_boxes
+from tfmixup.plot.boxes import (
+    Boxes,
+    boxes_of,
+    draw_boxes,
+    keys_of_boxes,
+    taken_of_batch,
+)
 from tfmixup.plot.figure import draw_example, example_grid
 from tfmixup.plot.masks import LEAST, draw_masks, short_name
 
@@ -210,7 +215,7 @@ def _read(
     keys = target_keys
     if keys is None and isinstance(batch, dict):
         keys = [key for key in _TARGETS if key in batch] + keys_of_boxes(batch)
-    parts = taken(elements.split(batch, (), tuple(keys or ())))
+    parts = taken_of_batch(elements.split(batch, (), tuple(keys or ())))
     objects = boxes_of(parts.objects, box_format)
     features, weights = parts.features, parts.weights
     if isinstance(batch, dict):

@@ -15,7 +15,7 @@ from tfmixup.elements import WHOLE, Parts
 from tfmixup.objects import taken
 from tfmixup.plot.masks import short_name
 
-__all__ = ["Boxes", "boxes_of", "draw_boxes", "keys_of_boxes"]
+__all__ = ["Boxes", "boxes_of", "draw_boxes", "keys_of_boxes", "taken_of_batch"]
 
 _WIDTH = (0.5, 2.0)  # of a line, in points, for weights 0 and 1
 _EDGE = 1.2  # how much wider the dark line behind it is
@@ -42,6 +42,16 @@ def keys_of_boxes(batch: dict[str, Any]) -> list[str]:
     """The keys of a dict element that hold dicts of boxes and labels."""
     inner = {key: value for key, value in batch.items() if isinstance(value, dict)}
     return [key for key in taken(Parts((), inner)).objects or () if key != WHOLE]
+
+
+def taken_of_batch(parts: Parts) -> Parts:
+    """`objects.taken`, unless the boxes are targets (B, 4) without a row for each."""
+    found = taken(parts)
+    for objects in (found.objects or {}).values():
+        boxes = next(objects[key] for key in BOXES if key in objects)
+        if len(getattr(boxes, "shape", ())) < 3:
+            return parts
+    return found
 
 
 def boxes_of(objects: dict[str, Any] | None, box_format: str | None) -> list[Boxes]:
