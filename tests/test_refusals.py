@@ -478,7 +478,7 @@ ELEMENTS = [
     *(
         row
         for mixer in (CLASSES, CUTMIX3)
-        for s in [(5, 7), (W, H, 1), (H, W, 2), (3, H, W)]
+        for s in [(5, 7), (3, 2), (W, H, 1), (H, W, 2), (3, H, W)]
         for row in rows(V, SIZE if mixer is CLASSES or s == (H, W, 2) else PASTED,
             mixer, (IMAGE, zeros(*s, dtype="int64")))
     ),

@@ -196,6 +196,47 @@ def test_remix_with_examples_that_have_no_class():
     )  # fmt: skip
 
 
+def test_remix_gives_an_example_without_a_class_its_own_share():
+    """Class 0 would give way to class 1, or class 1 to class 0, if -1 were class 0."""
+    mixer = tfmixup.Remix([1, 9], ignore_label=-1, alpha=1.0)
+    params = tfmixup.MixUpParams(tf.constant([0.6, 0.6]))
+    ids = np.array([-1, 1]), np.array([1, -1])
+    first, second = ((X[:2], one) for one in ids)
+    _, y, w = mixer.apply(first, second, params)
+    np.testing.assert_allclose(w, [0.4, 0.6], rtol=1e-6)
+    np.testing.assert_array_equal(y, [[0, 1], [0, 1]])
+
+
+def test_integers_are_weights_too():
+    mixer = tfmixup.MixUp(num_classes=C)
+    weights = np.arange(N)
+    x, _, w = mixer.apply_in_batch((X, IDS, weights), PARTNER, PARAMS)
+    np.testing.assert_allclose(w, x.numpy() @ weights.astype("float32"), rtol=1e-6)
+
+
+def test_an_ignored_class_id_is_a_number_beside_it():
+    mixer = tfmixup.MixUp(num_classes={"a": C}, target_keys=("a", "b"), ignore_label=-1)
+    batch = {"image": X, "a": IDS, "b": np.full([N, 1], -1, "float32")}
+    got = mixer.apply_in_batch(batch, PARTNER, PARAMS)
+    np.testing.assert_allclose(got["b"], batch["b"], rtol=1e-6)
+    np.testing.assert_allclose(got["sample_weight"]["b"], np.ones(N))
+
+
+def test_an_ignored_class_id_of_a_pair_is_class_0_of_no_weight():
+    ids = np.where(IDS == 2, -1, IDS)
+    mixer = tfmixup.MixUp(targets="pair", ignore_label=-1)
+    _, (first, second, _), w = mixer.apply_in_batch((X, ids), PARTNER, PARAMS)
+    np.testing.assert_array_equal(first, np.where(ids < 0, 0, ids))
+    np.testing.assert_array_equal(second, np.roll(first, 1))
+    known = np.float32(ids >= 0)
+    np.testing.assert_allclose(w, mixed_weight(known), atol=1e-6)
+
+
+def mixed_weight(weight):
+    lam = np.linspace(0, 1, N)
+    return lam * weight + (1 - lam) * np.roll(weight, 1)
+
+
 def test_a_pair_of_tasks_is_trained_with_their_weights():
     """λ·w_i·ℓ(y_i) + (1 − λ)·w_j·ℓ(y_j), entry by entry, by Keras."""
     tasks = DRAW.integers(0, 2, (N, T)).astype("float32")

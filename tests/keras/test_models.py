@@ -186,6 +186,11 @@ def test_several_outputs(structure, b_is, weighted):
         b, errors = b[0], errors[:1] * 2
     want_b = weights_b * combine(LAM, *(e**2 for e in errors))
     nest = tuple if structure == "list" else lambda pair: dict(zip("ab", pair))
+    if structure == "by name":  # in another order than the outputs
+
+        def nest(pair):
+            return {"b": pair[1], "a": pair[0]}
+
     elements = (x, nest((a, b)))
     if weighted:
         elements += (nest((weights_a, weights_b)),)

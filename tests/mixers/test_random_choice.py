@@ -133,6 +133,15 @@ def test_a_choice_of_mixers_that_are_off_is_off():
         np.testing.assert_array_equal(label, np.eye(4)[y])
 
 
+def test_a_choice_with_a_mixer_that_is_off_mixes():
+    mixers = members()
+    choice = tfmixup.RandomChoice([mixers[0].off(), *mixers[1:]])
+    x, y = batch(1)
+    params = choice.sample(len(y), [1, 2])._replace(choice=tf.constant([1]))
+    got, _ = choice.apply_in_batch((x, y), tf.roll(tf.range(len(y)), 1, 0), params)
+    assert np.any(got.numpy() != np.asarray(x))
+
+
 @pytest.mark.parametrize(
     ("field", "values"),
     [
