@@ -65,3 +65,9 @@ def test_counts_of_classes():
 def test_buffers_of_devices(size, device):
     batches = in_batch(1).apply(tfmixup.prefetch_to_device(device, size))
     assert len(list(batches)) == len(batches)
+
+
+def test_the_innermost_entry_names_an_error_once():
+    inner, outer = checks.named("tfmixup.inner"), checks.named("tfmixup.outer")
+    with pytest.raises(ValueError, match=r"^tfmixup\.inner: no$"), outer, inner:
+        raise ValueError("no")
