@@ -9,6 +9,7 @@ import tensorflow as tf
 import tfmixup
 from tests.pipelines import LABELS, VALUES, in_batch, source, stream
 from tests.reference import assert_same
+from tfmixup import checks
 
 IMAGES, IDS = tf.reshape(tf.range(4.0 * 8 * 8), [4, 8, 8, 1]), tf.range(4) % 2
 WAVES = tf.random.stateless_normal([4, 4000], [1, 2])
