@@ -80,8 +80,8 @@ class BoxRows:
         if not spec.dtype.is_floating or not last.is_compatible_with([4]):
             raise ValueError(
                 f"{self._path(self.boxes)} must be floats of shape (batch, boxes, 4), "
-                f"got {elements.describe(spec)}. One row is one box."
-                + see_docs("detection")
+                f"got {elements.describe(spec)}. One row is one box. Cast integers: "
+                "tf.cast(boxes, tf.float32)." + see_docs("detection")
             )
 
     def _check_labels(self, spec: Any) -> None:
@@ -90,7 +90,8 @@ class BoxRows:
             raise ValueError(
                 f"{self._path(self.labels)} must be class ids (batch, boxes) of a "
                 "dtype that can hold -1, the label of rows without a box, got "
-                f"{elements.describe(spec)}. Cast class ids to int32."
+                f"{elements.describe(spec)}. Cast integers to int32. Look names "
+                "up: keras.layers.StringLookup. Of one-hot labels take tf.argmax."
                 + see_docs("detection")
             )
 
@@ -164,7 +165,7 @@ class BoxRows:
         ]
         with tf.control_dependencies(equal):
             there = labels != -1
-        return self._compacted(rows, there, "an image has more boxes than")
+        return self._compacted(rows, there, "image")
 
     def _dense(self, name: str, value: Any) -> tf.Tensor:
         if isinstance(value, tf.RaggedTensor):
@@ -185,9 +186,9 @@ class BoxRows:
         most = self.options.max_boxes
         counts = tf.reduce_sum(tf.cast(there, tf.int32), axis=1)
         message = (
-            f"{self.name}: {what} max_boxes={most}. A mixture has the boxes of all its "
-            "images: set max_boxes to as many as two images can have together (four "
-            "for Mosaic). Boxes of each image of the batch:"
+            f"{self.name}: more boxes of one {what} than max_boxes={most}. A mixture "
+            "has the boxes of all its images: set max_boxes to as many as two images "
+            f"can have together (four for Mosaic). Boxes of each {what} of the batch:"
         )
         enough = tf.debugging.Assert(
             tf.reduce_all(counts <= most), [message, counts], summarize=1024
@@ -250,7 +251,9 @@ class BoxRows:
         )
         checks = [
             tf.debugging.Assert(
-                tf.reduce_all(fine), [message, tf.boolean_mask(value, ~fine)[:1]]
+                tf.reduce_all(fine),
+                [message, tf.boolean_mask(value, ~fine)[:1]],
+                summarize=16,
             )
             for fine, message, value in (
                 (none | within, bad_box, boxes),
@@ -272,7 +275,7 @@ class BoxRows:
             f"images. They look relative, and box_format={self.format!r} is of pixels. "
             f"Write box_format='rel_...'. The first image's:"
         )
-        return [*checks, tf.debugging.Assert(~relative, [looks, boxes[:1]])]
+        return [*checks, tf.debugging.Assert(~relative, [looks, boxes[:1]], 16)]
 
     def joined(
         self,
@@ -287,7 +290,7 @@ class BoxRows:
             name: tf.concat([one[name] for one, _ in made], 1) for name in made[0][0]
         }
         there = tf.concat([one for _, one in made], 1)
-        return self._compacted(rows, there, "a mixture has more boxes than")
+        return self._compacted(rows, there, "mixture")
 
     def _of_source(
         self,

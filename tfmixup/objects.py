@@ -62,8 +62,9 @@ def check_found(mixer: Any, spec: Parts) -> None:
     raise ValueError(
         f"max_boxes={mixer.options.max_boxes} is for boxes, and the targets have no "
         "dict with one key for boxes ('bbox' or 'boxes') and one for their class ids "
-        f"('label' or 'labels'). The targets: {came}. Name the key of the dict: "
-        "target_keys=('objects',). Rename other keys, or leave max_boxes out."
+        f"('label' or 'labels'). The targets: {came}. Give (image, {{'boxes': ..., "
+        "'labels': ...}), or name the key of such a dict: target_keys=('objects',). "
+        "Rename other keys, such as 'classes', or leave max_boxes out."
         + see_docs("detection")
     )
 
@@ -99,7 +100,8 @@ def pad_elements(dataset: tf.data.Dataset, mixer: Any) -> tf.data.Dataset:
 def _check_unbatched(key: str, objects: dict[str, Any]) -> None:
     boxes = next(objects[k] for k in BOXES if k in objects)
     of = f" of {key!r}" if key else ""
-    if isinstance(boxes, tf.RaggedTensorSpec) and boxes.ragged_rank:
+    ragged = isinstance(boxes, tf.RaggedTensorSpec) and boxes.ragged_rank
+    if ragged and boxes.shape.rank == 2:
         raise ValueError(
             f"each box must have four numbers, but the boxes{of} are {boxes}. "
             "Make ragged boxes of dense rows: "
@@ -142,6 +144,7 @@ class Objects:
         self.mixer, self.options = mixer, mixer.options
         _check_mixer(mixer, spec)
         self._axes = _image_axes(mixer, spec)
+        self._image = tf.nest.flatten(spec.features)[0].shape[1:]
         self._rows = {
             key: BoxRows(mixer, key, objects) for key, objects in spec.objects.items()
         }
@@ -154,8 +157,15 @@ class Objects:
                     "and boxes from one batch." + see_docs("detection")
                 )
 
-    def check_padding(self) -> None:
-        """Refuses relative coordinates beside images that are padded to one size."""
+    def check_padding(self, example: Parts) -> None:
+        """Refuses relative coordinates beside images that are padded to one size.
+
+        Args:
+          example: the specs of an example before it is padded.
+        """
+        image = tf.nest.flatten(example.features)[0].shape
+        if self._image.is_fully_defined() and image == self._image:
+            return
         for kind in self._rows.values():
             if is_relative(kind.format):
                 raise ValueError(
@@ -239,8 +249,8 @@ class Objects:
 def _check_mixer(mixer: Any, spec: Parts) -> None:
     if not mixer.mixes_boxes:
         raise ValueError(
-            "this mixer cannot mix boxes. Use tfmixup.MixUp, tfmixup.CutMix or "
-            "tfmixup.Mosaic, or leave the boxes out of target_keys."
+            f"{type(mixer).__name__} cannot mix boxes. Use tfmixup.MixUp, "
+            "tfmixup.CutMix or tfmixup.Mosaic, or leave the boxes out of target_keys."
             + see_docs("detection")
         )
     if spec.weights is not None:
@@ -267,12 +277,18 @@ def _check_mixer(mixer: Any, spec: Parts) -> None:
 def _image_axes(mixer: Any, spec: Parts) -> tuple[int, int]:
     """The axes of height and width."""
     features = tf.nest.flatten(spec.features)
+    if any(isinstance(f, (tf.RaggedTensorSpec, tf.RaggedTensor)) for f in features):
+        raise ValueError(
+            "boxes need images of one size, got ragged images. Resize them before "
+            "they are batched: tf.image.resize leaves relative boxes right."
+            + see_docs("detection")
+        )
     if len(features) != 1 or features[0].shape.rank != 4:
         came = ", ".join(map(elements.describe, features))
         raise ValueError(
             "boxes need one image, (batch, height, width, channels), beside them, got "
-            f"{came}. Name the image alone in feature_keys. Give in_batch batches, and "
-            "two_streams single examples." + see_docs("detection")
+            f"{came}. Give in_batch batches, and two_streams single examples. Name the "
+            "image alone in feature_keys." + see_docs("detection")
         )
     given = _axes(mixer)
     if given is None:

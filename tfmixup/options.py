@@ -184,6 +184,12 @@ def _check_boxes(options: Options) -> None:
     """Refuses arguments on boxes that are invalid or have no boxes to be for."""
     checks.boolean("box_weights", options.box_weights)
     if options.max_boxes is not None:
+        if not getattr(options, "mixes_boxes", True):
+            raise ValueError(
+                f"max_boxes={options.max_boxes!r} is for boxes, which "
+                f"{type(options).__name__} cannot mix. Use tfmixup.MixUp, "
+                "tfmixup.CutMix or tfmixup.Mosaic." + see_docs("detection")
+            )
         most = checks.integer("max_boxes", options.max_boxes)
         object.__setattr__(options, "max_boxes", most)
     elif options.box_format is not None or not options.box_weights:

@@ -166,7 +166,7 @@ def two_streams(
         )
         plan = mixer.plan(first_batches.element_spec)
         if padded_shapes is not None and plan.objects is not None:
-            plan.objects.check_padding()
+            plan.objects.check_padding(mixer.split(dataset.element_spec))
 
         def mix(element: tuple[Any, Any, stages.Draws]) -> Any:
             batch, other, (params, _) = element
