@@ -479,6 +479,10 @@ def test_padded_shapes_with_boxes_in_pixels():
     with pytest.raises(ValueError, match=message) as caught:
         streams(MIXERS["MixUp"], dataset=relative, padded_shapes=shapes)
     assert "box_format='xyxy'" in str(caught.value)
+    # Images that are of one size are not padded.
+    whole = {**shapes, "image": [HEIGHT, WIDTH, 2 * C]}
+    mixed = streams(MIXERS["MixUp"], dataset=examples(), padded_shapes=whole)
+    check_batches(mixed, least=C)
 
 
 # Seeds ------------------------------------------------------------------------------
