@@ -12,7 +12,18 @@ from tfmixup.box_formats import FORMATS, from_corners, is_relative, to_corners
 from tfmixup.checks import see_docs
 from tfmixup.elements import WHOLE
 
-__all__ = ["BOXES", "LABELS", "WEIGHT", "BoxRows", "Place", "Size", "Source", "Unit"]
+__all__ = [
+    "BOXES",
+    "LABELS",
+    "WEIGHT",
+    "BoxRows",
+    "Place",
+    "Size",
+    "Source",
+    "Unit",
+    "format_of",
+    "keys_of",
+]
 
 # From pixels down and across, (..., 2), to the unit of boxes, float32.
 Unit = Callable[[Any], tf.Tensor]
@@ -45,6 +56,30 @@ LABELS = ("label", "labels")
 WEIGHT = "weight"
 
 
+def keys_of(objects: dict[str, Any]) -> tuple[str, str]:
+    """The keys of the boxes and of their labels in a dict that has one of each."""
+    boxes, labels = (next(k for k in keys if k in objects) for keys in (BOXES, LABELS))
+    return boxes, labels
+
+
+def format_of(needs: str, key: str, given: str | None) -> str:
+    """The format of boxes: the given one, or TFDS's for the key that TFDS has.
+
+    Args:
+      needs: how a message begins, such as "objects['boxes'] needs".
+      key: their key.
+      given: the argument `box_format`.
+    """
+    if given is not None:
+        return given
+    if key == "bbox":
+        return "rel_yxyx"  # TFDS's only format
+    raise ValueError(
+        f"{needs} box_format=..., which says what the four numbers are: one of "
+        f"{', '.join(map(repr, FORMATS))}." + see_docs("detection")
+    )
+
+
 class BoxRows:
     """One dict of boxes and labels: how its rows are checked, padded and joined.
 
@@ -59,9 +94,7 @@ class BoxRows:
 
     def __init__(self, mixer: Any, key: str, spec: dict[str, Any]) -> None:
         self.name, self.options, self.key = mixer.name, mixer.options, key
-        self.boxes, self.labels = (
-            next(k for k in keys if k in spec) for keys in (BOXES, LABELS)
-        )
+        self.boxes, self.labels = keys_of(spec)
         for name, one in spec.items():
             _check_tensor(self._path(name), one)
         self._check_boxes(spec[self.boxes])
@@ -70,7 +103,9 @@ class BoxRows:
         self._check_counts(spec)
         if _moves(mixer):
             self._check_others(spec)
-        self.format = self._format()
+        self.format = format_of(
+            f"{self._path(self.boxes)} needs", self.boxes, self.options.box_format
+        )
 
     def _path(self, name: str) -> str:
         return f"the boxes' {name!r}" if self.key == WHOLE else f"{self.key}[{name!r}]"
@@ -124,17 +159,6 @@ class BoxRows:
                     "follow. Take the key out, or use tfmixup.MixUp."
                     + see_docs("detection")
                 )
-
-    def _format(self) -> str:
-        if self.options.box_format is not None:
-            return self.options.box_format
-        if self.boxes == "bbox":
-            return "rel_yxyx"  # TFDS's only format
-        raise ValueError(
-            f"{self._path(self.boxes)} needs box_format=..., which says what the four "
-            f"numbers are: one of {', '.join(map(repr, FORMATS))}."
-            + see_docs("detection")
-        )
 
     # Rows ---------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfmixup import elements
 from tfmixup.box_formats import is_relative
-from tfmixup.box_rows import BOXES, LABELS, WEIGHT, BoxRows, Size, Source
+from tfmixup.box_rows import BOXES, LABELS, WEIGHT, BoxRows, Size, Source, keys_of
 from tfmixup.checks import see_docs
 from tfmixup.elements import WHOLE, Parts
 
@@ -98,7 +98,7 @@ def pad_elements(dataset: tf.data.Dataset, mixer: Any) -> tf.data.Dataset:
 
 
 def _check_unbatched(key: str, objects: dict[str, Any]) -> None:
-    boxes = next(objects[k] for k in BOXES if k in objects)
+    boxes = objects[keys_of(objects)[0]]
     of = f" of {key!r}" if key else ""
     ragged = isinstance(boxes, tf.RaggedTensorSpec) and boxes.ragged_rank
     if ragged and boxes.shape.rank == 2:
@@ -141,7 +141,7 @@ class Objects:
     """
 
     def __init__(self, mixer: Any, spec: Parts) -> None:
-        self.mixer, self.options = mixer, mixer.options
+        self.mixer = mixer
         _check_mixer(mixer, spec)
         self._axes = _image_axes(mixer, spec)
         self._image = tf.nest.flatten(spec.features)[0].shape[1:]

@@ -134,10 +134,9 @@ class Target(abc.ABC):
                 mixed, other = _taught(mixed, weight), _taught(other, w_other)
                 weight, share = _weigh(weight, w_other, share)
             mixed = self.combine(mixed, other, share)
-        if recipe.moved is not None:
-            mixed = recipe.moved(mixed, first)
-            weight = None if weight is None else recipe.moved(weight, first)
-        return mixed, weight
+        if weight is not None:
+            weight = recipe.moved_of(weight, first)
+        return recipe.moved_of(mixed, first), weight
 
     def combine(self, first: tf.Tensor, second: tf.Tensor, share: tf.Tensor) -> Any:
         """Combines encoded targets, by the first one's share (B,), (1,) or more."""

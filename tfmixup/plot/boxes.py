@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfmixup import checks
 from tfmixup.box_formats import FORMATS, is_relative, to_corners
-from tfmixup.box_rows import BOXES, LABELS
+from tfmixup.box_rows import format_of, keys_of
 from tfmixup.elements import WHOLE, Parts
 from tfmixup.objects import taken
 from tfmixup.plot.masks import short_name
@@ -48,7 +48,7 @@ def taken_of_batch(parts: Parts) -> Parts:
     """`objects.taken`, unless the boxes are targets (B, 4) without a row for each."""
     found = taken(parts)
     for objects in (found.objects or {}).values():
-        boxes = next(objects[key] for key in BOXES if key in objects)
+        boxes = objects[keys_of(objects)[0]]
         if len(getattr(boxes, "shape", ())) < 3:
             return parts
     return found
@@ -62,17 +62,9 @@ def boxes_of(objects: dict[str, Any] | None, box_format: str | None) -> list[Box
 
 
 def _read(name: Any, objects: dict[str, Any], box_format: str | None) -> Boxes:
-    boxes_key, labels_key = (
-        next(key for key in keys if key in objects) for keys in (BOXES, LABELS)
-    )
-    if box_format is None:
-        if boxes_key != "bbox":
-            raise ValueError(
-                f"boxes under the key {boxes_key!r} need box_format=..., which says "
-                "what their four numbers are: one of "
-                f"{', '.join(map(repr, FORMATS))}."
-            )
-        box_format = "rel_yxyx"  # TFDS's only format
+    boxes_key, labels_key = keys_of(objects)
+    needs = f"boxes under the key {boxes_key!r} need"
+    box_format = format_of(needs, boxes_key, box_format)
     labels = _dense(objects[labels_key], tf.int64)
     boxes = _dense(objects[boxes_key], tf.float64)
     weights = _dense(objects.get("weight", tf.ones_like(labels)), tf.float64)
